@@ -1,0 +1,7 @@
+/// The CPU backend. Without the Vector API it falls back to scalar loops.
+module fornax.cpu {
+  requires static transitive org.jspecify;
+  requires static com.google.errorprone.annotations;
+  requires static jdk.incubator.vector;
+  requires transitive fornax.core;
+}

@@ -1,0 +1,14 @@
+/// Models, training, data and the command line.
+module fornax.models {
+  requires static transitive org.jspecify;
+  requires static com.google.errorprone.annotations;
+  requires transitive fornax.core;
+  requires com.fasterxml.jackson.databind;
+  requires info.picocli;
+  requires jtokkit;
+  requires me.tongfei.progressbar;
+
+  // picocli sets the fields of the commands.
+  opens fornax.cli to
+      info.picocli;
+}
