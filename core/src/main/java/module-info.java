@@ -2,5 +2,11 @@
 /// backend.
 module fornax.core {
   requires static transitive org.jspecify;
-  requires static com.google.errorprone.annotations;
+  requires static transitive com.google.errorprone.annotations;
+  requires jdk.management;
+
+  exports fornax.array;
+  exports fornax.backend;
+
+  uses fornax.backend.BackendProvider;
 }

@@ -1,0 +1,20 @@
+package fornax.backend;
+
+import java.util.List;
+
+/// How a backend is found: named in `META-INF/services` and in its module's `provides`.
+public interface BackendProvider {
+  /// `cpu`, `cuda`, `opencl`: the part of a device's id before the colon.
+  String name();
+
+  /// Where `--device auto` looks first: the highest. 0 is never taken by `auto`.
+  int preference();
+
+  /// The devices, or one entry that says why there is none. Never throws.
+  List<DeviceInfo> devices();
+
+  /// Opens the device with the index `index` among those of [#devices()].
+  ///
+  /// @throws DeviceException if it cannot be opened
+  Backend open(int index);
+}

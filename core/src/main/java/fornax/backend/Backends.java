@@ -1,0 +1,125 @@
+package fornax.backend;
+
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.ServiceLoader;
+import org.jspecify.annotations.Nullable;
+
+/// Finds and opens devices.
+public final class Backends {
+  private static volatile @Nullable Backend current;
+
+  private Backends() {}
+
+  /// A device that was opened, and why this one.
+  ///
+  /// @param reason for `auto`, one line that says which device was taken and why not a better one
+  public record Opened(Backend backend, DeviceInfo device, String reason) {}
+
+  /// The providers on the class path or module path, the most preferred first.
+  public static List<BackendProvider> providers() {
+    List<BackendProvider> all = new ArrayList<>();
+    ServiceLoader.load(BackendProvider.class).forEach(all::add);
+    all.sort(
+        Comparator.comparingInt(BackendProvider::preference)
+            .reversed()
+            .thenComparing(BackendProvider::name));
+    return all;
+  }
+
+  /// Every device of every backend, and the backends that have none with the reason.
+  public static List<DeviceInfo> devices() {
+    return providers().stream().flatMap(provider -> provider.devices().stream()).toList();
+  }
+
+  /// Opens `device`: `auto`, a backend's name (`cpu`, `cuda`), or a name and an index (`cuda:1`).
+  ///
+  /// @throws DeviceException if there is no such device: nothing else is taken in its stead
+  public static Opened open(String device) {
+    return device.equals("auto") ? openBest() : openNamed(device);
+  }
+
+  private static Opened openBest() {
+    List<String> passed = new ArrayList<>();
+    for (BackendProvider provider : providers()) {
+      if (provider.preference() == 0) {
+        continue;
+      }
+      List<DeviceInfo> devices = provider.devices();
+      for (int i = 0; i < devices.size(); i++) {
+        DeviceInfo info = devices.get(i);
+        if (info.available()) {
+          String why = passed.isEmpty() ? "" : " (" + String.join("; ", passed) + ")";
+          return new Opened(
+              provider.open(i), info, "device: " + info.id() + ", " + info.name() + why);
+        }
+        passed.add("no " + provider.name() + ": " + info.reason());
+      }
+    }
+    throw new DeviceException(
+        "device: none available; got "
+            + passed
+            + "; need at least the cpu backend on the class path");
+  }
+
+  private static Opened openNamed(String device) {
+    int colon = device.indexOf(':');
+    String name = colon < 0 ? device : device.substring(0, colon);
+    for (BackendProvider provider : providers()) {
+      if (provider.name().equals(name)) {
+        List<DeviceInfo> devices = provider.devices();
+        int index = colon < 0 ? 0 : index(device, colon, devices);
+        DeviceInfo info = devices.get(index);
+        if (!info.available()) {
+          throw new DeviceException(
+              "device: not available; got " + device + "; " + info.reason() + "; " + info.fix());
+        }
+        return new Opened(provider.open(index), info, "device: " + info.id() + ", " + info.name());
+      }
+    }
+    throw new DeviceException(
+        "device: unknown; got "
+            + device
+            + "; need auto or one of "
+            + providers().stream().map(BackendProvider::name).toList()
+            + ", with an index where there are several (cuda:1)");
+  }
+
+  private static int index(String device, int colon, List<DeviceInfo> devices) {
+    try {
+      int index = Integer.parseInt(device.substring(colon + 1));
+      if (index >= 0 && index < devices.size()) {
+        return index;
+      }
+    } catch (NumberFormatException _) {
+      // reported below
+    }
+    throw new DeviceException(
+        "device: no such index; got "
+            + device
+            + "; need one of "
+            + devices.stream().map(DeviceInfo::id).toList());
+  }
+
+  /// The device that tensors are made on where none is named: what [#setCurrent(Backend)] said
+  /// last, else [Settings#device()], opened at the first call.
+  public static Backend current() {
+    Backend backend = current;
+    if (backend == null) {
+      synchronized (Backends.class) {
+        backend = current;
+        if (backend == null) {
+          backend = open(Settings.device()).backend();
+          current = backend;
+        }
+      }
+    }
+    return backend;
+  }
+
+  /// Makes `backend` the device of all threads where none is named.
+  public static void setCurrent(Backend backend) {
+    current = backend;
+  }
+}

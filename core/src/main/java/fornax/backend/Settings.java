@@ -1,0 +1,92 @@
+package fornax.backend;
+
+import java.lang.management.ManagementFactory;
+import java.util.Locale;
+import org.jspecify.annotations.Nullable;
+
+/// The system properties that Fornax reads, all in one place.
+public final class Settings {
+  private Settings() {}
+
+  /// How closely the leak detector looks at where buffers are made.
+  public enum LeakLevel {
+    /// no record
+    OFF,
+    /// one buffer in 128
+    SAMPLED,
+    /// every buffer
+    PARANOID;
+
+    boolean samples(long count) {
+      return switch (this) {
+        case OFF -> false;
+        case SAMPLED -> count % 128 == 0;
+        case PARANOID -> true;
+      };
+    }
+  }
+
+  /// `-Dfornax.device=cpu`: the device taken where none is named; `auto` if unset.
+  public static String device() {
+    return System.getProperty("fornax.device", "auto");
+  }
+
+  /// `-Dfornax.threads=N`: threads of the CPU backend; the number of processors if unset.
+  public static int threads() {
+    return (int) positive("fornax.threads", Runtime.getRuntime().availableProcessors());
+  }
+
+  /// `-Dfornax.vector=false`: the CPU backend's scalar kernels even where the Vector API is there.
+  public static boolean vector() {
+    return !"false".equals(System.getProperty("fornax.vector"));
+  }
+
+  /// `-Dfornax.memory.limit=BYTES`: the most memory a host device may hold; nine tenths of the
+  /// machine's if unset.
+  public static long memoryLimit() {
+    return positive("fornax.memory.limit", Machine.bytes() / 10 * 9);
+  }
+
+  /// `-Dfornax.memory.guard=true`: guard words round every buffer and poisoned contents (slow; for
+  /// tests).
+  public static boolean guardMemory() {
+    return Boolean.getBoolean("fornax.memory.guard");
+  }
+
+  /// `-Dfornax.leaks=off|sampled|paranoid`: the leak detector; off if unset.
+  public static LeakLevel leakLevel() {
+    String value = System.getProperty("fornax.leaks", "off");
+    try {
+      return LeakLevel.valueOf(value.toUpperCase(Locale.ROOT));
+    } catch (IllegalArgumentException _) {
+      throw new IllegalArgumentException(
+          "-Dfornax.leaks: unknown level; got " + value + "; need off, sampled or paranoid");
+    }
+  }
+
+  private static long positive(String name, long otherwise) {
+    @Nullable String text = System.getProperty(name);
+    if (text == null) {
+      return otherwise;
+    }
+    try {
+      long value = Long.parseLong(text);
+      if (value > 0) {
+        return value;
+      }
+    } catch (NumberFormatException _) {
+      // reported below
+    }
+    throw new IllegalArgumentException(
+        "-D" + name + ": not a positive number; got " + text + "; need at least 1");
+  }
+
+  private static final class Machine {
+    static long bytes() {
+      return ManagementFactory.getOperatingSystemMXBean()
+              instanceof com.sun.management.OperatingSystemMXBean machine
+          ? machine.getTotalMemorySize()
+          : Long.MAX_VALUE;
+    }
+  }
+}
