@@ -26,8 +26,7 @@ class ExampleTest {
                 "Example")
             .redirectError(ProcessBuilder.Redirect.INHERIT)
             .start();
-    String printed =
-        new String(program.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    String printed = new String(program.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
 
     assertEquals(0, program.waitFor());
     assertEquals(shown.group(1), printed);

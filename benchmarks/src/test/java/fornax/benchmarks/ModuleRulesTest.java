@@ -1,0 +1,121 @@
+package fornax.benchmarks;
+
+import static com.tngtech.archunit.base.DescribedPredicate.not;
+import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideInAPackage;
+import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideInAnyPackage;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.tngtech.archunit.core.domain.JavaClasses;
+import com.tngtech.archunit.core.importer.ClassFileImporter;
+import com.tngtech.archunit.core.importer.ImportOption;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/// The rules between modules that `module-info` cannot state. They hold for the classes of every
+/// module, which is why they stand here, where every module is on the class path.
+class ModuleRulesTest {
+  private static final JavaClasses FORNAX =
+      new ClassFileImporter()
+          .withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS)
+          .importPackages("fornax");
+
+  /// Guards the others: a package with no class in sight would satisfy any rule.
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "fornax.array",
+        "fornax.backend",
+        "fornax.tensor",
+        "fornax.nn",
+        "fornax.optim",
+        "fornax.io",
+        "fornax.conformance",
+        "fornax.cpu",
+        "fornax.cuda",
+        "fornax.opencl",
+        "fornax.models.gpt",
+        "fornax.train",
+        "fornax.data",
+        "fornax.cli"
+      })
+  void everyPackageIsRead(String name) {
+    assertFalse(FORNAX.that(resideInAPackage(name)).isEmpty(), name);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"fornax.cpu", "fornax.cuda", "fornax.opencl"})
+  void backend_knowsOnlyTheContract(String backend) {
+    noClasses()
+        .that()
+        .resideInAPackage(backend + "..")
+        .should()
+        .dependOnClassesThat(
+            resideInAPackage("fornax..")
+                .and(not(resideInAnyPackage(backend + "..", "fornax.array..", "fornax.backend.."))))
+        .because("a backend is an implementation of fornax.backend and of nothing above it")
+        .check(FORNAX);
+  }
+
+  @Test
+  void contract_knowsNothingAboveIt() {
+    noClasses()
+        .that()
+        .resideInAnyPackage("fornax.array..", "fornax.backend..")
+        .should()
+        .dependOnClassesThat(
+            resideInAPackage("fornax..")
+                .and(not(resideInAnyPackage("fornax.array..", "fornax.backend.."))))
+        .check(FORNAX);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"fornax.cpu", "fornax.cuda", "fornax.opencl"})
+  void backend_isKnownToNobody(String backend) {
+    noClasses()
+        .that()
+        .resideOutsideOfPackages(backend + "..", "fornax.benchmarks..")
+        .should()
+        .dependOnClassesThat()
+        .resideInAPackage(backend + "..")
+        .because("backends are found through ServiceLoader")
+        .check(FORNAX);
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "jdk.incubator.vector, fornax.cpu",
+    "jcuda, fornax.cuda",
+    "org.lwjgl, fornax.opencl",
+    "picocli, fornax.cli"
+  })
+  void library_isTouchedByOnePackageOnly(String library, String owner) {
+    noClasses()
+        .that()
+        .resideOutsideOfPackage(owner + "..")
+        .should()
+        .dependOnClassesThat()
+        .resideInAPackage(library + "..")
+        .check(FORNAX);
+  }
+
+  /// Shows that a use of such a library is seen at all.
+  @ParameterizedTest
+  @CsvSource("jdk.incubator.vector, fornax.cpu")
+  void library_isTouchedByItsOwner(String library, String owner) {
+    assertTrue(
+        FORNAX.that(resideInAPackage(owner + "..")).stream()
+            .flatMap(owned -> owned.getDirectDependenciesFromSelf().stream())
+            .anyMatch(used -> used.getTargetClass().getPackageName().startsWith(library)),
+        owner + " uses " + library);
+  }
+
+  @Test
+  void packages_haveNoCycles() {
+    slices().matching("fornax.(**)").should().beFreeOfCycles().check(FORNAX);
+  }
+}
