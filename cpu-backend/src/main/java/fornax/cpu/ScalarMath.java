@@ -6,6 +6,7 @@ package fornax.cpu;
 /// Each function runs the same sequence of operations as its namesake in [VectorMath]: both give
 /// the same bits for every input (NaN payloads aside). Error bounds are measured against
 /// [StrictMath] by `VectorMathTest`.
+@SuppressWarnings("FloatingPointLiteralPrecision") // coefficients stand as they were published
 final class ScalarMath {
   static final float LOG2_E = 0x1.715476p+0f;
 

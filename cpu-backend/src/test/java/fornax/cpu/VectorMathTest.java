@@ -165,7 +165,7 @@ class VectorMathTest {
   }
 
   /// erf in double: its Taylor series near 0, the continued fraction of erfc beyond 2.
-  private static double erf(double x) {
+  static double erf(double x) {
     double t = Math.abs(x);
     if (Double.isNaN(x) || t > 6) {
       return Double.isNaN(x) ? x : Math.signum(x);

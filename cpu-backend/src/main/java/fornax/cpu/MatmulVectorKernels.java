@@ -1,0 +1,546 @@
+package fornax.cpu;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorSpecies;
+
+/// The kernels of [Matmul] on the Vector API.
+///
+/// A tile is two vectors wide; its height is as large as the registers allow: 24 accumulators of
+/// the 32 registers of AVX-512, 12 of the 16 of narrower x86 vectors. Each microkernel is a small
+/// method of its own: in a larger one C2 runs out of its inlining budget
+/// (`NodeCountInliningCutoff`) and boxes every vector.
+final class MatmulVectorKernels extends MatmulKernels {
+  private static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
+  private static final int LANES = SPECIES.length();
+  private static final int PITCH = 2 * LANES;
+  private static final boolean TALL = LANES >= 16;
+  private static final int ROWS = TALL ? 12 : 6;
+  private static final ByteOrder ORDER = ByteOrder.nativeOrder();
+  private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
+
+  @Override
+  int tileRows() {
+    return ROWS;
+  }
+
+  @Override
+  int tileColumns() {
+    return PITCH;
+  }
+
+  @Override
+  int panelRows(int remaining) {
+    if (TALL) {
+      return remaining > 8 ? 12 : remaining > 4 ? 8 : 4;
+    }
+    return remaining > 4 ? 6 : 4;
+  }
+
+  @Override
+  int panelColumns(int remaining) {
+    return remaining > LANES ? PITCH : LANES;
+  }
+
+  @Override
+  void packAcross(
+      float[] panel, int at, int width, int valid, int depth, Source source, long start) {
+    if (source.bfloat16()) {
+      super.packAcross(panel, at, width, valid, depth, source, start);
+    } else if (valid == PITCH) {
+      packTwoVectors(panel, at, depth, source.data(), start, source.along());
+    } else {
+      for (int k = 0; k < depth; k++) {
+        copy(panel, at + k * width, valid, source.data(), start + k * source.along());
+      }
+    }
+  }
+
+  private static void packTwoVectors(
+      float[] panel, int at, int depth, MemorySegment data, long start, long along) {
+    for (int k = 0; k < depth; k++) {
+      long from = start + k * along;
+      FloatVector.fromMemorySegment(SPECIES, data, from, ORDER).intoArray(panel, at + k * PITCH);
+      FloatVector.fromMemorySegment(SPECIES, data, from + LANES * 4L, ORDER)
+          .intoArray(panel, at + k * PITCH + LANES);
+    }
+  }
+
+  private static void copy(float[] panel, int at, int valid, MemorySegment data, long from) {
+    int j = 0;
+    for (; j + LANES <= valid; j += LANES) {
+      FloatVector.fromMemorySegment(SPECIES, data, from + j * 4L, ORDER).intoArray(panel, at + j);
+    }
+    for (; j < valid; j++) {
+      panel[at + j] = data.get(FLOAT, from + j * 4L);
+    }
+  }
+
+  @Override
+  void multiply(float[] a, int ao, int rows, float[] b, int bo, int columns, int depth, float[] t) {
+    if (columns == PITCH) {
+      switch (rows) {
+        case 12 -> kernel12x2(a, ao, b, bo, depth, t);
+        case 8 -> kernel8x2(a, ao, b, bo, depth, t);
+        case 6 -> kernel6x2(a, ao, b, bo, depth, t);
+        default -> kernel4x2(a, ao, b, bo, depth, t);
+      }
+    } else {
+      switch (rows) {
+        case 12 -> kernel12x1(a, ao, b, bo, depth, t);
+        case 8 -> kernel8x1(a, ao, b, bo, depth, t);
+        case 6 -> kernel6x1(a, ao, b, bo, depth, t);
+        default -> kernel4x1(a, ao, b, bo, depth, t);
+      }
+    }
+  }
+
+  private static void kernel12x2(float[] a, int ao, float[] b, int bo, int depth, float[] t) {
+    FloatVector zero = FloatVector.zero(SPECIES);
+    FloatVector c0l = zero;
+    FloatVector c0r = zero;
+    FloatVector c1l = zero;
+    FloatVector c1r = zero;
+    FloatVector c2l = zero;
+    FloatVector c2r = zero;
+    FloatVector c3l = zero;
+    FloatVector c3r = zero;
+    FloatVector c4l = zero;
+    FloatVector c4r = zero;
+    FloatVector c5l = zero;
+    FloatVector c5r = zero;
+    FloatVector c6l = zero;
+    FloatVector c6r = zero;
+    FloatVector c7l = zero;
+    FloatVector c7r = zero;
+    FloatVector c8l = zero;
+    FloatVector c8r = zero;
+    FloatVector c9l = zero;
+    FloatVector c9r = zero;
+    FloatVector c10l = zero;
+    FloatVector c10r = zero;
+    FloatVector c11l = zero;
+    FloatVector c11r = zero;
+    for (int k = 0; k < depth; k++) {
+      FloatVector l = FloatVector.fromArray(SPECIES, b, bo + k * 2 * LANES);
+      FloatVector r = FloatVector.fromArray(SPECIES, b, bo + k * 2 * LANES + LANES);
+      FloatVector x0 = FloatVector.broadcast(SPECIES, a[ao + k * 12]);
+      c0l = x0.fma(l, c0l);
+      c0r = x0.fma(r, c0r);
+      FloatVector x1 = FloatVector.broadcast(SPECIES, a[ao + k * 12 + 1]);
+      c1l = x1.fma(l, c1l);
+      c1r = x1.fma(r, c1r);
+      FloatVector x2 = FloatVector.broadcast(SPECIES, a[ao + k * 12 + 2]);
+      c2l = x2.fma(l, c2l);
+      c2r = x2.fma(r, c2r);
+      FloatVector x3 = FloatVector.broadcast(SPECIES, a[ao + k * 12 + 3]);
+      c3l = x3.fma(l, c3l);
+      c3r = x3.fma(r, c3r);
+      FloatVector x4 = FloatVector.broadcast(SPECIES, a[ao + k * 12 + 4]);
+      c4l = x4.fma(l, c4l);
+      c4r = x4.fma(r, c4r);
+      FloatVector x5 = FloatVector.broadcast(SPECIES, a[ao + k * 12 + 5]);
+      c5l = x5.fma(l, c5l);
+      c5r = x5.fma(r, c5r);
+      FloatVector x6 = FloatVector.broadcast(SPECIES, a[ao + k * 12 + 6]);
+      c6l = x6.fma(l, c6l);
+      c6r = x6.fma(r, c6r);
+      FloatVector x7 = FloatVector.broadcast(SPECIES, a[ao + k * 12 + 7]);
+      c7l = x7.fma(l, c7l);
+      c7r = x7.fma(r, c7r);
+      FloatVector x8 = FloatVector.broadcast(SPECIES, a[ao + k * 12 + 8]);
+      c8l = x8.fma(l, c8l);
+      c8r = x8.fma(r, c8r);
+      FloatVector x9 = FloatVector.broadcast(SPECIES, a[ao + k * 12 + 9]);
+      c9l = x9.fma(l, c9l);
+      c9r = x9.fma(r, c9r);
+      FloatVector x10 = FloatVector.broadcast(SPECIES, a[ao + k * 12 + 10]);
+      c10l = x10.fma(l, c10l);
+      c10r = x10.fma(r, c10r);
+      FloatVector x11 = FloatVector.broadcast(SPECIES, a[ao + k * 12 + 11]);
+      c11l = x11.fma(l, c11l);
+      c11r = x11.fma(r, c11r);
+    }
+    c0l.intoArray(t, 0);
+    c0r.intoArray(t, LANES);
+    c1l.intoArray(t, PITCH);
+    c1r.intoArray(t, PITCH + LANES);
+    c2l.intoArray(t, 2 * PITCH);
+    c2r.intoArray(t, 2 * PITCH + LANES);
+    c3l.intoArray(t, 3 * PITCH);
+    c3r.intoArray(t, 3 * PITCH + LANES);
+    c4l.intoArray(t, 4 * PITCH);
+    c4r.intoArray(t, 4 * PITCH + LANES);
+    c5l.intoArray(t, 5 * PITCH);
+    c5r.intoArray(t, 5 * PITCH + LANES);
+    c6l.intoArray(t, 6 * PITCH);
+    c6r.intoArray(t, 6 * PITCH + LANES);
+    c7l.intoArray(t, 7 * PITCH);
+    c7r.intoArray(t, 7 * PITCH + LANES);
+    c8l.intoArray(t, 8 * PITCH);
+    c8r.intoArray(t, 8 * PITCH + LANES);
+    c9l.intoArray(t, 9 * PITCH);
+    c9r.intoArray(t, 9 * PITCH + LANES);
+    c10l.intoArray(t, 10 * PITCH);
+    c10r.intoArray(t, 10 * PITCH + LANES);
+    c11l.intoArray(t, 11 * PITCH);
+    c11r.intoArray(t, 11 * PITCH + LANES);
+  }
+
+  private static void kernel12x1(float[] a, int ao, float[] b, int bo, int depth, float[] t) {
+    FloatVector zero = FloatVector.zero(SPECIES);
+    FloatVector c0 = zero;
+    FloatVector c1 = zero;
+    FloatVector c2 = zero;
+    FloatVector c3 = zero;
+    FloatVector c4 = zero;
+    FloatVector c5 = zero;
+    FloatVector c6 = zero;
+    FloatVector c7 = zero;
+    FloatVector c8 = zero;
+    FloatVector c9 = zero;
+    FloatVector c10 = zero;
+    FloatVector c11 = zero;
+    for (int k = 0; k < depth; k++) {
+      FloatVector l = FloatVector.fromArray(SPECIES, b, bo + k * LANES);
+      c0 = FloatVector.broadcast(SPECIES, a[ao + k * 12]).fma(l, c0);
+      c1 = FloatVector.broadcast(SPECIES, a[ao + k * 12 + 1]).fma(l, c1);
+      c2 = FloatVector.broadcast(SPECIES, a[ao + k * 12 + 2]).fma(l, c2);
+      c3 = FloatVector.broadcast(SPECIES, a[ao + k * 12 + 3]).fma(l, c3);
+      c4 = FloatVector.broadcast(SPECIES, a[ao + k * 12 + 4]).fma(l, c4);
+      c5 = FloatVector.broadcast(SPECIES, a[ao + k * 12 + 5]).fma(l, c5);
+      c6 = FloatVector.broadcast(SPECIES, a[ao + k * 12 + 6]).fma(l, c6);
+      c7 = FloatVector.broadcast(SPECIES, a[ao + k * 12 + 7]).fma(l, c7);
+      c8 = FloatVector.broadcast(SPECIES, a[ao + k * 12 + 8]).fma(l, c8);
+      c9 = FloatVector.broadcast(SPECIES, a[ao + k * 12 + 9]).fma(l, c9);
+      c10 = FloatVector.broadcast(SPECIES, a[ao + k * 12 + 10]).fma(l, c10);
+      c11 = FloatVector.broadcast(SPECIES, a[ao + k * 12 + 11]).fma(l, c11);
+    }
+    c0.intoArray(t, 0);
+    c1.intoArray(t, PITCH);
+    c2.intoArray(t, 2 * PITCH);
+    c3.intoArray(t, 3 * PITCH);
+    c4.intoArray(t, 4 * PITCH);
+    c5.intoArray(t, 5 * PITCH);
+    c6.intoArray(t, 6 * PITCH);
+    c7.intoArray(t, 7 * PITCH);
+    c8.intoArray(t, 8 * PITCH);
+    c9.intoArray(t, 9 * PITCH);
+    c10.intoArray(t, 10 * PITCH);
+    c11.intoArray(t, 11 * PITCH);
+  }
+
+  private static void kernel8x2(float[] a, int ao, float[] b, int bo, int depth, float[] t) {
+    FloatVector zero = FloatVector.zero(SPECIES);
+    FloatVector c0l = zero;
+    FloatVector c0r = zero;
+    FloatVector c1l = zero;
+    FloatVector c1r = zero;
+    FloatVector c2l = zero;
+    FloatVector c2r = zero;
+    FloatVector c3l = zero;
+    FloatVector c3r = zero;
+    FloatVector c4l = zero;
+    FloatVector c4r = zero;
+    FloatVector c5l = zero;
+    FloatVector c5r = zero;
+    FloatVector c6l = zero;
+    FloatVector c6r = zero;
+    FloatVector c7l = zero;
+    FloatVector c7r = zero;
+    for (int k = 0; k < depth; k++) {
+      FloatVector l = FloatVector.fromArray(SPECIES, b, bo + k * 2 * LANES);
+      FloatVector r = FloatVector.fromArray(SPECIES, b, bo + k * 2 * LANES + LANES);
+      FloatVector x0 = FloatVector.broadcast(SPECIES, a[ao + k * 8]);
+      c0l = x0.fma(l, c0l);
+      c0r = x0.fma(r, c0r);
+      FloatVector x1 = FloatVector.broadcast(SPECIES, a[ao + k * 8 + 1]);
+      c1l = x1.fma(l, c1l);
+      c1r = x1.fma(r, c1r);
+      FloatVector x2 = FloatVector.broadcast(SPECIES, a[ao + k * 8 + 2]);
+      c2l = x2.fma(l, c2l);
+      c2r = x2.fma(r, c2r);
+      FloatVector x3 = FloatVector.broadcast(SPECIES, a[ao + k * 8 + 3]);
+      c3l = x3.fma(l, c3l);
+      c3r = x3.fma(r, c3r);
+      FloatVector x4 = FloatVector.broadcast(SPECIES, a[ao + k * 8 + 4]);
+      c4l = x4.fma(l, c4l);
+      c4r = x4.fma(r, c4r);
+      FloatVector x5 = FloatVector.broadcast(SPECIES, a[ao + k * 8 + 5]);
+      c5l = x5.fma(l, c5l);
+      c5r = x5.fma(r, c5r);
+      FloatVector x6 = FloatVector.broadcast(SPECIES, a[ao + k * 8 + 6]);
+      c6l = x6.fma(l, c6l);
+      c6r = x6.fma(r, c6r);
+      FloatVector x7 = FloatVector.broadcast(SPECIES, a[ao + k * 8 + 7]);
+      c7l = x7.fma(l, c7l);
+      c7r = x7.fma(r, c7r);
+    }
+    c0l.intoArray(t, 0);
+    c0r.intoArray(t, LANES);
+    c1l.intoArray(t, PITCH);
+    c1r.intoArray(t, PITCH + LANES);
+    c2l.intoArray(t, 2 * PITCH);
+    c2r.intoArray(t, 2 * PITCH + LANES);
+    c3l.intoArray(t, 3 * PITCH);
+    c3r.intoArray(t, 3 * PITCH + LANES);
+    c4l.intoArray(t, 4 * PITCH);
+    c4r.intoArray(t, 4 * PITCH + LANES);
+    c5l.intoArray(t, 5 * PITCH);
+    c5r.intoArray(t, 5 * PITCH + LANES);
+    c6l.intoArray(t, 6 * PITCH);
+    c6r.intoArray(t, 6 * PITCH + LANES);
+    c7l.intoArray(t, 7 * PITCH);
+    c7r.intoArray(t, 7 * PITCH + LANES);
+  }
+
+  private static void kernel8x1(float[] a, int ao, float[] b, int bo, int depth, float[] t) {
+    FloatVector zero = FloatVector.zero(SPECIES);
+    FloatVector c0 = zero;
+    FloatVector c1 = zero;
+    FloatVector c2 = zero;
+    FloatVector c3 = zero;
+    FloatVector c4 = zero;
+    FloatVector c5 = zero;
+    FloatVector c6 = zero;
+    FloatVector c7 = zero;
+    for (int k = 0; k < depth; k++) {
+      FloatVector l = FloatVector.fromArray(SPECIES, b, bo + k * LANES);
+      c0 = FloatVector.broadcast(SPECIES, a[ao + k * 8]).fma(l, c0);
+      c1 = FloatVector.broadcast(SPECIES, a[ao + k * 8 + 1]).fma(l, c1);
+      c2 = FloatVector.broadcast(SPECIES, a[ao + k * 8 + 2]).fma(l, c2);
+      c3 = FloatVector.broadcast(SPECIES, a[ao + k * 8 + 3]).fma(l, c3);
+      c4 = FloatVector.broadcast(SPECIES, a[ao + k * 8 + 4]).fma(l, c4);
+      c5 = FloatVector.broadcast(SPECIES, a[ao + k * 8 + 5]).fma(l, c5);
+      c6 = FloatVector.broadcast(SPECIES, a[ao + k * 8 + 6]).fma(l, c6);
+      c7 = FloatVector.broadcast(SPECIES, a[ao + k * 8 + 7]).fma(l, c7);
+    }
+    c0.intoArray(t, 0);
+    c1.intoArray(t, PITCH);
+    c2.intoArray(t, 2 * PITCH);
+    c3.intoArray(t, 3 * PITCH);
+    c4.intoArray(t, 4 * PITCH);
+    c5.intoArray(t, 5 * PITCH);
+    c6.intoArray(t, 6 * PITCH);
+    c7.intoArray(t, 7 * PITCH);
+  }
+
+  private static void kernel6x2(float[] a, int ao, float[] b, int bo, int depth, float[] t) {
+    FloatVector zero = FloatVector.zero(SPECIES);
+    FloatVector c0l = zero;
+    FloatVector c0r = zero;
+    FloatVector c1l = zero;
+    FloatVector c1r = zero;
+    FloatVector c2l = zero;
+    FloatVector c2r = zero;
+    FloatVector c3l = zero;
+    FloatVector c3r = zero;
+    FloatVector c4l = zero;
+    FloatVector c4r = zero;
+    FloatVector c5l = zero;
+    FloatVector c5r = zero;
+    for (int k = 0; k < depth; k++) {
+      FloatVector l = FloatVector.fromArray(SPECIES, b, bo + k * 2 * LANES);
+      FloatVector r = FloatVector.fromArray(SPECIES, b, bo + k * 2 * LANES + LANES);
+      FloatVector x0 = FloatVector.broadcast(SPECIES, a[ao + k * 6]);
+      c0l = x0.fma(l, c0l);
+      c0r = x0.fma(r, c0r);
+      FloatVector x1 = FloatVector.broadcast(SPECIES, a[ao + k * 6 + 1]);
+      c1l = x1.fma(l, c1l);
+      c1r = x1.fma(r, c1r);
+      FloatVector x2 = FloatVector.broadcast(SPECIES, a[ao + k * 6 + 2]);
+      c2l = x2.fma(l, c2l);
+      c2r = x2.fma(r, c2r);
+      FloatVector x3 = FloatVector.broadcast(SPECIES, a[ao + k * 6 + 3]);
+      c3l = x3.fma(l, c3l);
+      c3r = x3.fma(r, c3r);
+      FloatVector x4 = FloatVector.broadcast(SPECIES, a[ao + k * 6 + 4]);
+      c4l = x4.fma(l, c4l);
+      c4r = x4.fma(r, c4r);
+      FloatVector x5 = FloatVector.broadcast(SPECIES, a[ao + k * 6 + 5]);
+      c5l = x5.fma(l, c5l);
+      c5r = x5.fma(r, c5r);
+    }
+    c0l.intoArray(t, 0);
+    c0r.intoArray(t, LANES);
+    c1l.intoArray(t, PITCH);
+    c1r.intoArray(t, PITCH + LANES);
+    c2l.intoArray(t, 2 * PITCH);
+    c2r.intoArray(t, 2 * PITCH + LANES);
+    c3l.intoArray(t, 3 * PITCH);
+    c3r.intoArray(t, 3 * PITCH + LANES);
+    c4l.intoArray(t, 4 * PITCH);
+    c4r.intoArray(t, 4 * PITCH + LANES);
+    c5l.intoArray(t, 5 * PITCH);
+    c5r.intoArray(t, 5 * PITCH + LANES);
+  }
+
+  private static void kernel6x1(float[] a, int ao, float[] b, int bo, int depth, float[] t) {
+    FloatVector zero = FloatVector.zero(SPECIES);
+    FloatVector c0 = zero;
+    FloatVector c1 = zero;
+    FloatVector c2 = zero;
+    FloatVector c3 = zero;
+    FloatVector c4 = zero;
+    FloatVector c5 = zero;
+    for (int k = 0; k < depth; k++) {
+      FloatVector l = FloatVector.fromArray(SPECIES, b, bo + k * LANES);
+      c0 = FloatVector.broadcast(SPECIES, a[ao + k * 6]).fma(l, c0);
+      c1 = FloatVector.broadcast(SPECIES, a[ao + k * 6 + 1]).fma(l, c1);
+      c2 = FloatVector.broadcast(SPECIES, a[ao + k * 6 + 2]).fma(l, c2);
+      c3 = FloatVector.broadcast(SPECIES, a[ao + k * 6 + 3]).fma(l, c3);
+      c4 = FloatVector.broadcast(SPECIES, a[ao + k * 6 + 4]).fma(l, c4);
+      c5 = FloatVector.broadcast(SPECIES, a[ao + k * 6 + 5]).fma(l, c5);
+    }
+    c0.intoArray(t, 0);
+    c1.intoArray(t, PITCH);
+    c2.intoArray(t, 2 * PITCH);
+    c3.intoArray(t, 3 * PITCH);
+    c4.intoArray(t, 4 * PITCH);
+    c5.intoArray(t, 5 * PITCH);
+  }
+
+  private static void kernel4x2(float[] a, int ao, float[] b, int bo, int depth, float[] t) {
+    FloatVector zero = FloatVector.zero(SPECIES);
+    FloatVector c0l = zero;
+    FloatVector c0r = zero;
+    FloatVector c1l = zero;
+    FloatVector c1r = zero;
+    FloatVector c2l = zero;
+    FloatVector c2r = zero;
+    FloatVector c3l = zero;
+    FloatVector c3r = zero;
+    for (int k = 0; k < depth; k++) {
+      FloatVector l = FloatVector.fromArray(SPECIES, b, bo + k * 2 * LANES);
+      FloatVector r = FloatVector.fromArray(SPECIES, b, bo + k * 2 * LANES + LANES);
+      FloatVector x0 = FloatVector.broadcast(SPECIES, a[ao + k * 4]);
+      c0l = x0.fma(l, c0l);
+      c0r = x0.fma(r, c0r);
+      FloatVector x1 = FloatVector.broadcast(SPECIES, a[ao + k * 4 + 1]);
+      c1l = x1.fma(l, c1l);
+      c1r = x1.fma(r, c1r);
+      FloatVector x2 = FloatVector.broadcast(SPECIES, a[ao + k * 4 + 2]);
+      c2l = x2.fma(l, c2l);
+      c2r = x2.fma(r, c2r);
+      FloatVector x3 = FloatVector.broadcast(SPECIES, a[ao + k * 4 + 3]);
+      c3l = x3.fma(l, c3l);
+      c3r = x3.fma(r, c3r);
+    }
+    c0l.intoArray(t, 0);
+    c0r.intoArray(t, LANES);
+    c1l.intoArray(t, PITCH);
+    c1r.intoArray(t, PITCH + LANES);
+    c2l.intoArray(t, 2 * PITCH);
+    c2r.intoArray(t, 2 * PITCH + LANES);
+    c3l.intoArray(t, 3 * PITCH);
+    c3r.intoArray(t, 3 * PITCH + LANES);
+  }
+
+  private static void kernel4x1(float[] a, int ao, float[] b, int bo, int depth, float[] t) {
+    FloatVector zero = FloatVector.zero(SPECIES);
+    FloatVector c0 = zero;
+    FloatVector c1 = zero;
+    FloatVector c2 = zero;
+    FloatVector c3 = zero;
+    for (int k = 0; k < depth; k++) {
+      FloatVector l = FloatVector.fromArray(SPECIES, b, bo + k * LANES);
+      c0 = FloatVector.broadcast(SPECIES, a[ao + k * 4]).fma(l, c0);
+      c1 = FloatVector.broadcast(SPECIES, a[ao + k * 4 + 1]).fma(l, c1);
+      c2 = FloatVector.broadcast(SPECIES, a[ao + k * 4 + 2]).fma(l, c2);
+      c3 = FloatVector.broadcast(SPECIES, a[ao + k * 4 + 3]).fma(l, c3);
+    }
+    c0.intoArray(t, 0);
+    c1.intoArray(t, PITCH);
+    c2.intoArray(t, 2 * PITCH);
+    c3.intoArray(t, 3 * PITCH);
+  }
+
+  @Override
+  void store(float[] t, int rows, int columns, MemorySegment y, long start, long stride) {
+    for (int i = 0; i < rows; i++) {
+      storeRow(t, i * PITCH, columns, y, start + i * stride);
+    }
+  }
+
+  private static void storeRow(float[] t, int at, int columns, MemorySegment y, long to) {
+    int j = 0;
+    for (; j + LANES <= columns; j += LANES) {
+      FloatVector.fromArray(SPECIES, t, at + j).intoMemorySegment(y, to + j * 4L, ORDER);
+    }
+    for (; j < columns; j++) {
+      y.set(FLOAT, to + j * 4L, t[at + j]);
+    }
+  }
+
+  @Override
+  void addStore(float[] t, int rows, int columns, MemorySegment y, long start, long stride) {
+    for (int i = 0; i < rows; i++) {
+      addStoreRow(t, i * PITCH, columns, y, start + i * stride);
+    }
+  }
+
+  private static void addStoreRow(float[] t, int at, int columns, MemorySegment y, long to) {
+    int j = 0;
+    for (; j + LANES <= columns; j += LANES) {
+      FloatVector.fromMemorySegment(SPECIES, y, to + j * 4L, ORDER)
+          .add(FloatVector.fromArray(SPECIES, t, at + j))
+          .intoMemorySegment(y, to + j * 4L, ORDER);
+    }
+    for (; j < columns; j++) {
+      y.set(FLOAT, to + j * 4L, y.get(FLOAT, to + j * 4L) + t[at + j]);
+    }
+  }
+
+  @Override
+  void load(float[] t, int rows, int columns, MemorySegment y, long start, long stride) {
+    for (int i = 0; i < rows; i++) {
+      loadRow(t, i * PITCH, columns, y, start + i * stride);
+    }
+  }
+
+  private static void loadRow(float[] t, int at, int columns, MemorySegment y, long from) {
+    int j = 0;
+    for (; j + LANES <= columns; j += LANES) {
+      FloatVector.fromMemorySegment(SPECIES, y, from + j * 4L, ORDER)
+          .add(FloatVector.fromArray(SPECIES, t, at + j))
+          .intoArray(t, at + j);
+    }
+    for (; j < columns; j++) {
+      t[at + j] = y.get(FLOAT, from + j * 4L) + t[at + j];
+    }
+  }
+
+  @Override
+  void activate(float[] t, int rows, int columns, Activation f) {
+    for (int i = 0; i < rows; i++) {
+      // The padding of a tile is activated as well: it holds finite leftovers or zeros.
+      int end = i * PITCH + Math.min(PITCH, (columns + LANES - 1) / LANES * LANES);
+      switch (f) {
+        case NONE -> {}
+        case RELU -> relu(t, i * PITCH, end);
+        case GELU_TANH -> geluTanh(t, i * PITCH, end);
+        case GELU_ERF -> geluErf(t, i * PITCH, end);
+      }
+    }
+  }
+
+  private static void relu(float[] t, int at, int end) {
+    for (int j = at; j < end; j += LANES) {
+      FloatVector.fromArray(SPECIES, t, j).max(0f).intoArray(t, j);
+    }
+  }
+
+  private static void geluTanh(float[] t, int at, int end) {
+    for (int j = at; j < end; j += LANES) {
+      VectorMath.geluTanh(FloatVector.fromArray(SPECIES, t, j)).intoArray(t, j);
+    }
+  }
+
+  private static void geluErf(float[] t, int at, int end) {
+    for (int j = at; j < end; j += LANES) {
+      VectorMath.geluErf(FloatVector.fromArray(SPECIES, t, j)).intoArray(t, j);
+    }
+  }
+}
