@@ -7,6 +7,7 @@ module fornax.core {
 
   exports fornax.array;
   exports fornax.backend;
+  exports fornax.io;
 
   uses fornax.backend.BackendProvider;
 }
