@@ -5,12 +5,23 @@ import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideInAPac
 import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideInAnyPackage;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
 import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.tngtech.archunit.core.domain.JavaClasses;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.core.importer.ImportOption;
+import fornax.backend.BackendProvider;
+import java.io.IOException;
+import java.io.InputStream;
+import java.lang.module.ModuleDescriptor;
+import java.net.URL;
+import java.util.Collections;
+import java.util.ServiceLoader;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -112,6 +123,34 @@ class ModuleRulesTest {
             .flatMap(owned -> owned.getDirectDependenciesFromSelf().stream())
             .anyMatch(used -> used.getTargetClass().getPackageName().startsWith(library)),
         owner + " uses " + library);
+  }
+
+  /// Programs run on the class path, where `META-INF/services` counts; users may run on the module
+  /// path, where `provides` does.
+  @Test
+  void providers_areTheSameOnBothPaths() throws IOException {
+    Set<String> modules = new TreeSet<>();
+    Set<String> provided = new TreeSet<>();
+    for (URL url :
+        Collections.list(getClass().getClassLoader().getResources("module-info.class"))) {
+      try (InputStream in = url.openStream()) {
+        ModuleDescriptor module = ModuleDescriptor.read(in);
+        if (module.name().startsWith("fornax.")) {
+          modules.add(module.name());
+          module.provides().stream()
+              .filter(service -> service.service().equals(BackendProvider.class.getName()))
+              .forEach(service -> provided.addAll(service.providers()));
+        }
+      }
+    }
+    assertEquals(
+        Set.of("fornax.core", "fornax.cpu", "fornax.cuda", "fornax.opencl", "fornax.models"),
+        modules);
+    Set<String> listed =
+        ServiceLoader.load(BackendProvider.class).stream()
+            .map(provider -> provider.type().getName())
+            .collect(Collectors.toCollection(TreeSet::new));
+    assertEquals(provided, listed);
   }
 
   @Test
