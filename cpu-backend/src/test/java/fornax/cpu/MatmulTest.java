@@ -12,7 +12,6 @@ import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -28,13 +27,8 @@ class MatmulTest {
   private static final Workers THREE = new Workers(3);
   private static final Workers EIGHT = new Workers(8);
 
-  private Arena arena = Arena.ofConfined();
+  private final Arena arena = Arena.ofShared();
   private final SplittableRandom random = new SplittableRandom(7);
-
-  @BeforeEach
-  void open() {
-    arena = Arena.ofShared();
-  }
 
   @AfterEach
   void close() {
