@@ -21,6 +21,9 @@ final class MatmulVectorKernels extends MatmulKernels {
   private static final ByteOrder ORDER = ByteOrder.nativeOrder();
   private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
+  private static final ThreadLocal<float[]> SCRATCH =
+      ThreadLocal.withInitial(() -> new float[2 * Transposer.scratchLength()]);
+
   @Override
   int tileRows() {
     return ROWS;
@@ -52,9 +55,94 @@ final class MatmulVectorKernels extends MatmulKernels {
     } else if (valid == PITCH) {
       packTwoVectors(panel, at, depth, source.data(), start, source.along());
     } else {
-      for (int k = 0; k < depth; k++) {
+      int whole = valid == ROWS && ROWS < LANES ? wholeVectors(depth, source, start) : 0;
+      packRows(panel, at, whole, source.data(), start, source.along());
+      for (int k = whole; k < depth; k++) {
         copy(panel, at + k * width, valid, source.data(), start + k * source.along());
       }
+    }
+  }
+
+  @Override
+  void packAlong(
+      float[] panel, int at, int width, int valid, int depth, Source source, long start) {
+    if (source.bfloat16() || source.along() != Float.BYTES || !Transposer.SUPPORTED) {
+      super.packAlong(panel, at, width, valid, depth, source, start);
+      return;
+    }
+    float[] scratch = SCRATCH.get();
+    int j = 0;
+    int blocks = depth / LANES * LANES;
+    if (valid == ROWS && width == ROWS && ROWS < LANES) {
+      for (int k = 0; k < blocks; k += LANES) {
+        transposeRows(panel, at + k * ROWS, source, start + k * 4L, scratch);
+      }
+      j = ROWS;
+    } else {
+      for (; j + LANES <= valid; j += LANES) {
+        for (int k = 0; k < blocks; k += LANES) {
+          long from = start + j * source.across() + k * 4L;
+          Transposer.transpose(
+              source.data(),
+              from,
+              source.across(),
+              LANES,
+              scratch,
+              panel,
+              at + k * width + j,
+              width);
+        }
+      }
+    }
+    packRest(panel, at, width, j, blocks, valid, depth, source, start);
+  }
+
+  /// Packs rows 0 to `done` from `k = blocks` on, and the other rows whole.
+  private static void packRest(
+      float[] panel,
+      int at,
+      int width,
+      int done,
+      int blocks,
+      int valid,
+      int depth,
+      Source source,
+      long start) {
+    for (int j = 0; j < valid; j++) {
+      long from = start + j * source.across();
+      for (int k = j < done ? blocks : 0; k < depth; k++) {
+        panel[at + k * width + j] = source.data().get(FLOAT, from + k * 4L);
+      }
+    }
+  }
+
+  /// Transposes a block of [#ROWS] rows, fewer than the lanes. Whole vectors are stored, so rows go
+  /// out in order: each overwrites what the one before wrote too much.
+  private static void transposeRows(
+      float[] panel, int at, Source source, long from, float[] scratch) {
+    Transposer.transpose(
+        source.data(), from, source.across(), ROWS, scratch, scratch, LANES * LANES, LANES);
+    for (int k = 0; k < LANES; k++) {
+      FloatVector.fromArray(SPECIES, scratch, (LANES + k) * LANES).intoArray(panel, at + k * ROWS);
+    }
+  }
+
+  /// The number of leading `k` at which a whole vector can be read without leaving the segment.
+  private static int wholeVectors(int depth, Source source, long start) {
+    long last = source.data().byteSize() - LANES * 4L - start;
+    if (last < 0) {
+      return 0;
+    }
+    return (int) Math.min(depth, source.along() <= 0 ? 1 : last / source.along() + 1);
+  }
+
+  /// Packs [#ROWS] contiguous numbers for each `k` with whole vectors, in order: each overwrites
+  /// what the one before wrote too much.
+  private static void packRows(
+      float[] panel, int at, int depth, MemorySegment data, long start, long along) {
+    for (int k = 0; k < depth; k++) {
+      FloatVector.fromMemorySegment(SPECIES, data, start + k * along, ORDER)
+          .intoArray(panel, at + k * ROWS);
     }
   }
 
