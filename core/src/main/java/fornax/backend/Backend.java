@@ -368,7 +368,7 @@ public interface Backend extends Primitives {
   }
 
   /// `dx = (softmax(x) − (1 − s)·onehot(target) − s/C)·dLosses` by rows, 0 for ignored rows. Shapes
-  /// as in the forward function; dLosses [N] has any layout. dx may be x itself: then no second
+  /// as in the forward function; `dLosses [N]` has any layout. dx may be x itself: then no second
   /// array of the logits' size is needed.
   default void crossEntropyGradient(
       NdArray x,
