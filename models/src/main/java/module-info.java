@@ -6,7 +6,10 @@ module fornax.models {
   requires com.fasterxml.jackson.databind;
   requires info.picocli;
   requires jtokkit;
+  requires java.xml;
   requires me.tongfei.progressbar;
+
+  exports fornax.data;
 
   // picocli sets the fields of the commands.
   opens fornax.cli to

@@ -1,4 +1,4 @@
-/// Texts and tokenizers.
+/// What models learn from: texts, tokenizers, and the batches a training loop draws from them.
 @CheckReturnValue
 @NullMarked
 package fornax.data;
