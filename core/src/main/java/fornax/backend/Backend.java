@@ -218,15 +218,23 @@ public interface Backend extends Primitives {
       @Nullable Unary activation,
       NdArray y,
       @Nullable NdArray before) {
-    NdArray sum = before == null ? y : before;
-    matmul(x, w, sum, false);
-    if (bias != null) {
-      binary(ADD, sum, bias.expand(sum.shape()), sum);
-    }
-    if (activation != null) {
-      unary(activation, sum, y);
-    } else if (before != null) {
-      copy(before, y);
+    try (var work = new Workspace(memory())) {
+      NdArray sum = before == null ? y : before;
+      if (sum.dtype() != arithmetic(sum)) { // so that each result is rounded once
+        sum = work.allocate(arithmetic(sum), sum.shape());
+      }
+      matmul(x, w, sum, false);
+      if (bias != null) {
+        binary(ADD, sum, bias.expand(sum.shape()), sum);
+      }
+      if (before != null && before != sum) {
+        copy(sum, before);
+      }
+      if (activation != null) {
+        unary(activation, sum, y);
+      } else if (y != sum) {
+        copy(sum, y);
+      }
     }
   }
 

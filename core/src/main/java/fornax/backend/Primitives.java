@@ -61,7 +61,7 @@ public interface Primitives extends AutoCloseable {
   /// `y = op(a, b)`, BOOL; a and b floating, I32 or BOOL.
   void compare(Compare op, NdArray a, NdArray b, NdArray y);
 
-  /// `y = op(a, b)` with the number `b`, BOOL.
+  /// `y = op(a, b)` with the number `b`, rounded likewise; BOOL.
   void compare(Compare op, NdArray a, double b, NdArray y);
 
   /// `y = condition ? a : b`; condition is BOOL; a, b and y have one type, any.
