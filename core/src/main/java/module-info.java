@@ -7,7 +7,11 @@ module fornax.core {
 
   exports fornax.array;
   exports fornax.backend;
+  exports fornax.backend.reference;
   exports fornax.io;
 
   uses fornax.backend.BackendProvider;
+
+  provides fornax.backend.BackendProvider with
+      fornax.backend.reference.ReferenceProvider;
 }
