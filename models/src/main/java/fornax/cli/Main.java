@@ -1,11 +1,56 @@
 package fornax.cli;
 
+import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import java.util.List;
+import picocli.CommandLine;
+import picocli.CommandLine.Help.Ansi;
+import picocli.CommandLine.Model.UsageMessageSpec;
+
 /// The program that `./fornax` starts.
 public final class Main {
+  private static final int HELP_COLUMNS = 100;
+
+  private static final List<String> SECTIONS =
+      List.of(
+          UsageMessageSpec.SECTION_KEY_SYNOPSIS_HEADING,
+          UsageMessageSpec.SECTION_KEY_SYNOPSIS,
+          UsageMessageSpec.SECTION_KEY_DESCRIPTION,
+          UsageMessageSpec.SECTION_KEY_COMMAND_LIST_HEADING,
+          UsageMessageSpec.SECTION_KEY_COMMAND_LIST,
+          UsageMessageSpec.SECTION_KEY_OPTION_LIST_HEADING,
+          UsageMessageSpec.SECTION_KEY_OPTION_LIST,
+          UsageMessageSpec.SECTION_KEY_FOOTER);
+
   private Main() {}
 
-  /// Prints the version.
+  /// Runs a command and ends with its exit code.
   public static void main(String[] args) {
-    System.out.println("Fornax 0.1.0 on Java " + Runtime.version().feature());
+    System.exit(run(Output.ofProcess(), args));
+  }
+
+  /// Runs a command and returns its exit code.
+  static int run(Output output, String... args) {
+    boolean verbose = Arrays.asList(args).contains("--verbose");
+    var line = new CommandLine(new FornaxCommand(output));
+    var _ = line.addSubcommand(new DevicesCommand(output));
+    var _ =
+        line.setOut(new PrintWriter(output.out(), true, StandardCharsets.UTF_8))
+            .setErr(new PrintWriter(output.err(), true, StandardCharsets.UTF_8))
+            .setColorScheme(CommandLine.Help.defaultColorScheme(Ansi.OFF))
+            .setUsageHelpWidth(HELP_COLUMNS)
+            .setAbbreviatedOptionsAllowed(false)
+            .setUnmatchedOptionsAllowedAsOptionParameters(false)
+            .setCaseInsensitiveEnumValuesAllowed(true)
+            .setParameterExceptionHandler((error, _) -> Errors.report(output.err(), error, verbose))
+            .setExecutionExceptionHandler(
+                (error, _, _) -> Errors.report(output.err(), error, verbose));
+    line.setHelpSectionKeys(SECTIONS);
+    try {
+      return line.execute(args);
+    } catch (OutOfMemoryError | StackOverflowError e) {
+      return Errors.report(output.err(), e, verbose);
+    }
   }
 }

@@ -1,0 +1,17 @@
+package fornax.cli;
+
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Option;
+
+/// What all commands share. A command returns its exit code.
+abstract class Command implements Callable<Integer> {
+  @Option(names = "--verbose", order = 98, description = "Show where an error arose.")
+  boolean verbose;
+
+  @Option(
+      names = {"-h", "--help"},
+      usageHelp = true,
+      order = 99,
+      description = "Show this help.")
+  boolean help;
+}

@@ -1,0 +1,74 @@
+package fornax.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class MainTest {
+  @Test
+  void noCommand_showsHelp() {
+    Cli.Result result = Cli.run();
+    assertEquals(ExitCode.OK, result.code());
+    assertTrue(result.out().startsWith("Usage: fornax COMMAND"), result.out());
+    assertEquals("", result.err());
+    assertEquals(result.out(), Cli.run("--help").out());
+  }
+
+  @Test
+  void help_fitsItsWidth() {
+    for (String line : Cli.run("--help").out().lines().toList()) {
+      assertTrue(line.length() <= 100, line);
+    }
+  }
+
+  @Test
+  void version_namesProgramAndJava() {
+    Cli.Result result = Cli.run("--version");
+    assertEquals(ExitCode.OK, result.code());
+    assertTrue(result.out().matches("Fornax .* on Java \\d+\\R"), result.out());
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "devcies, unknown argument devcies; did you mean devices?; see fornax --help",
+    "devices x, unknown argument x; see fornax devices --help",
+    "devices --jsn, unknown option --jsn; did you mean --json?; see fornax devices --help",
+    "--steps 3, unknown option --steps; see fornax --help",
+  })
+  void badArguments_giveOneLine(String args, String want) {
+    Cli.Result result = Cli.run(args.split(" "));
+    assertEquals(ExitCode.BAD_INPUT, result.code());
+    assertEquals("fornax: " + want + System.lineSeparator(), result.err());
+    assertEquals("", result.out());
+  }
+
+  @Test
+  void verbose_addsTheStackTrace() {
+    Cli.Result result = Cli.run("devices", "--bogus", "--verbose");
+    assertEquals(ExitCode.BAD_INPUT, result.code());
+    assertTrue(result.err().contains("\tat "), result.err());
+  }
+
+  @ParameterizedTest
+  @CsvSource({"24 132, 132", "0 0, 80", "'', 80", "x, 80"})
+  void columnsOf_isTheSecondNumber(String size, int want) {
+    assertEquals(want, Output.columnsOf(size));
+  }
+
+  @ParameterizedTest
+  @ValueSource(doubles = {Double.NaN, Double.POSITIVE_INFINITY, Double.NEGATIVE_INFINITY})
+  void json_hasNoNumberForNotFinite(double value) {
+    assertEquals(
+        "{\"loss\":null}",
+        JsonLine.of(
+            json -> {
+              json.writeStartObject();
+              JsonLine.number(json, "loss", value);
+              json.writeEndObject();
+            }));
+  }
+}
