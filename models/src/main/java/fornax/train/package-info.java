@@ -1,4 +1,4 @@
-/// The training loop: schedule, evaluation, checkpoints and metrics.
+/// The training loop, and the folder a run leaves behind: configuration, weights and metrics.
 @CheckReturnValue
 @NullMarked
 package fornax.train;

@@ -1,0 +1,283 @@
+package fornax.train;
+
+import com.fasterxml.jackson.core.JacksonException;
+import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.google.errorprone.annotations.MustBeClosed;
+import fornax.io.AtomicFile;
+import java.io.IOException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.LocalDateTime;
+import java.time.ZoneId;
+import java.time.format.DateTimeFormatter;
+import org.jspecify.annotations.Nullable;
+
+/// The folder of one training run: `config.json`, `tokenizer.json`, `model.safetensors` and
+/// `metrics.jsonl`.
+///
+/// What makes a folder a run's is that its `config.json` says `"format": "fornax-run"`. Only such a
+/// folder, an empty one or a new one is written to, so that no other file is ever lost. Each file
+/// but the metrics is replaced as a whole ([AtomicFile]).
+public final class RunFolder {
+  static final JsonMapper JSON =
+      JsonMapper.builder()
+          .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+          .enable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES)
+          .enable(DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES)
+          .build();
+
+  private static final String FORMAT_KEY = "format";
+  private static final String FORMAT = "fornax-run";
+  private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("yyyyMMdd-HHmmss");
+  private static final long MAX_CONFIG_BYTES =
+      1 << 24; // far above any, so that no text runs us dry
+
+  private final Path path;
+
+  private RunFolder(Path path) {
+    this.path = path;
+  }
+
+  /// Makes the new folder `runs/<yyyyMMdd-HHmmss>-<preset>`, with `-2`, `-3`, ... after it where
+  /// that is taken, so that runs begun in the same second do not share one.
+  ///
+  /// @throws IllegalArgumentException if `preset` is no plain name
+  /// @throws RunFolderException if it cannot be made
+  public static RunFolder create(Path runs, String preset) throws RunFolderException {
+    return create(runs, preset, LocalDateTime.now(ZoneId.systemDefault()));
+  }
+
+  static RunFolder create(Path runs, String preset, LocalDateTime time) throws RunFolderException {
+    if (!preset.matches("[A-Za-z0-9][A-Za-z0-9._-]*")) {
+      throw new IllegalArgumentException(
+          "run: got the preset \"" + preset + "\"; need letters, digits, dots and dashes");
+    }
+    makeFolders(runs);
+    String name = TIME.format(time) + "-" + preset;
+    Path path = runs.resolve(name);
+    for (int number = 2; !makeNew(path); number++) {
+      path = runs.resolve(name + "-" + number);
+    }
+    return new RunFolder(path);
+  }
+
+  /// Takes `path` for a new run: it is made where it is missing; an empty folder and that of an
+  /// earlier run, whose files the new ones will replace, are taken as they are.
+  ///
+  /// @throws RunFolderException if it is a file, holds files that are not a run's, or cannot be
+  ///   written to
+  public static RunFolder at(Path path) throws RunFolderException {
+    makeFolders(path);
+    var folder = new RunFolder(path);
+    Path foreign = folder.isRun() ? null : anyFile(path);
+    if (foreign != null) {
+      throw new RunFolderException(
+          "run: "
+              + path
+              + " holds other files ("
+              + foreign.getFileName()
+              + "); need a new or empty folder, or that of an earlier run; give another --out");
+    }
+    try {
+      Files.delete(Files.createTempFile(path, ".fornax-", ".tmp"));
+    } catch (IOException e) {
+      throw unwritable(path, e);
+    }
+    return folder;
+  }
+
+  /// Opens the folder of a run that was begun before.
+  ///
+  /// @throws RunFolderException if `path` is no such folder
+  public static RunFolder open(Path path) throws RunFolderException {
+    if (!Files.isDirectory(path)) {
+      throw new RunFolderException(
+          "run: "
+              + path
+              + (Files.exists(path) ? " is no folder" : " does not exist")
+              + "; need the folder of a run, as ./fornax train prints it");
+    }
+    var folder = new RunFolder(path);
+    var _ = folder.configuration();
+    return folder;
+  }
+
+  /// The folder itself.
+  public Path path() {
+    return path;
+  }
+
+  /// `config.json`: what the run was asked to do.
+  public Path config() {
+    return path.resolve("config.json");
+  }
+
+  /// `tokenizer.json`: how the run turns text into tokens.
+  public Path tokenizer() {
+    return path.resolve("tokenizer.json");
+  }
+
+  /// `model.safetensors`: the weights.
+  public Path model() {
+    return path.resolve("model.safetensors");
+  }
+
+  /// `metrics.jsonl`: one JSON object a line.
+  public Path metrics() {
+    return path.resolve("metrics.jsonl");
+  }
+
+  /// Writes `config.json`: the mark of a run's folder, and then the members of `config`, a record
+  /// or a map, in their order.
+  ///
+  /// @throws IllegalArgumentException if `config` is written to JSON as something else than an
+  ///   object
+  /// @throws IOException if it cannot be written
+  public void writeConfig(Object config) throws IOException {
+    if (!(JSON.<JsonNode>valueToTree(config) instanceof ObjectNode members)) {
+      throw new IllegalArgumentException(
+          "run: got a config of " + config.getClass() + "; need a record or a map");
+    }
+    ObjectNode marked = JSON.createObjectNode().put(FORMAT_KEY, FORMAT);
+    marked.setAll(members);
+    marked.put(FORMAT_KEY, FORMAT);
+    String text = JSON.writerWithDefaultPrettyPrinter().writeValueAsString(marked);
+    AtomicFile.replace(config(), text + "\n");
+  }
+
+  /// Reads back what [#writeConfig] wrote, as a `type`: every member must be there, and none
+  /// besides.
+  ///
+  /// @throws RunFolderException if it is missing or not what a `type` needs
+  public <T> T readConfig(Class<T> type) throws RunFolderException {
+    ObjectNode members = configuration();
+    var _ = members.remove(FORMAT_KEY);
+    try {
+      return JSON.treeToValue(members, type);
+    } catch (JacksonException e) {
+      throw invalid(reason(e), e);
+    }
+  }
+
+  /// Begins `metrics.jsonl` anew.
+  ///
+  /// @throws IOException if it cannot be written
+  @MustBeClosed
+  public MetricsLog startMetrics() throws IOException {
+    return MetricsLog.open(metrics(), false);
+  }
+
+  /// Goes on with `metrics.jsonl`. A last line that was cut off in the middle is dropped.
+  ///
+  /// @throws IOException if it cannot be written
+  @MustBeClosed
+  public MetricsLog continueMetrics() throws IOException {
+    return MetricsLog.open(metrics(), true);
+  }
+
+  @Override
+  public String toString() {
+    return path.toString();
+  }
+
+  private boolean isRun() {
+    try {
+      var _ = configuration();
+      return true;
+    } catch (RunFolderException _) {
+      return false;
+    }
+  }
+
+  private ObjectNode configuration() throws RunFolderException {
+    if (!Files.isRegularFile(config())) {
+      throw new RunFolderException(
+          "run: " + path + " has no config.json; need the folder of a run");
+    }
+    try {
+      if (Files.size(config()) > MAX_CONFIG_BYTES) {
+        throw invalid("longer than " + MAX_CONFIG_BYTES + " bytes", null);
+      }
+      JsonNode config = JSON.readTree(Files.readAllBytes(config()));
+      if (config instanceof ObjectNode members
+          && FORMAT.equals(members.path(FORMAT_KEY).textValue())) {
+        return members;
+      }
+    } catch (JacksonException e) {
+      throw invalid(reason(e), e);
+    } catch (RunFolderException e) {
+      throw e;
+    } catch (IOException e) {
+      throw new RunFolderException("run: " + config() + " cannot be read: " + cause(e), e);
+    }
+    throw invalid("no \"" + FORMAT_KEY + "\": \"" + FORMAT + "\" in it", null);
+  }
+
+  private RunFolderException invalid(String reason, @Nullable Throwable cause) {
+    String message =
+        "run: " + config() + " is not valid: " + reason + "; need one that a run wrote";
+    return cause == null ? new RunFolderException(message) : new RunFolderException(message, cause);
+  }
+
+  /// The fault on one line: what the type's own constructor said where it refused the values.
+  private static String reason(JacksonException e) {
+    Throwable cause = e.getCause();
+    String message =
+        cause instanceof IllegalArgumentException ? cause.getMessage() : e.getOriginalMessage();
+    return message == null ? "no JSON" : message.lines().findFirst().orElse("no JSON");
+  }
+
+  /// Whether `path` was free and is now a folder.
+  private static boolean makeNew(Path path) throws RunFolderException {
+    try {
+      var _ = Files.createDirectory(path);
+      return true;
+    } catch (FileAlreadyExistsException _) {
+      return false;
+    } catch (IOException e) {
+      throw unwritable(path, e);
+    }
+  }
+
+  private static void makeFolders(Path path) throws RunFolderException {
+    try {
+      var _ = Files.createDirectories(path);
+    } catch (FileAlreadyExistsException e) {
+      throw new RunFolderException(
+          "run: " + e.getFile() + " is a file; need a folder; give another --out", e);
+    } catch (IOException e) {
+      throw unwritable(path, e);
+    }
+  }
+
+  private static @Nullable Path anyFile(Path folder) throws RunFolderException {
+    try (DirectoryStream<Path> files = Files.newDirectoryStream(folder)) {
+      var all = files.iterator();
+      return all.hasNext() ? all.next() : null;
+    } catch (IOException e) {
+      throw unwritable(folder, e);
+    }
+  }
+
+  private static RunFolderException unwritable(Path path, IOException e) {
+    return new RunFolderException(
+        "run: "
+            + path
+            + " cannot be written to: "
+            + cause(e)
+            + "; need a folder you may write to; give another --out",
+        e);
+  }
+
+  /// What a file system's error says without the file's name, which the message has already.
+  private static String cause(IOException e) {
+    String reason = e instanceof FileSystemException fault ? fault.getReason() : e.getMessage();
+    return reason == null ? e.getClass().getSimpleName() : reason;
+  }
+}
