@@ -3,8 +3,10 @@ package fornax.io;
 import com.google.errorprone.annotations.MustBeClosed;
 import fornax.array.Shape;
 import java.io.IOException;
+import java.io.InputStream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.CharBuffer;
 import java.nio.charset.CoderResult;
 import java.nio.charset.StandardCharsets;
@@ -68,6 +70,26 @@ public final class SafeTensors implements AutoCloseable {
     Arena arena = Arena.ofShared();
     try {
       return parse(path, MappedFile.map(path, ".safetensors", arena), arena);
+    } catch (Throwable e) {
+      arena.close();
+      throw e;
+    }
+  }
+
+  /// Reads all of `in` into memory and checks it: for a file inside a jar, which cannot be mapped.
+  /// `name` is what messages call it.
+  ///
+  /// @throws CorruptFileException if the contents break the format
+  /// @throws IOException if `in` cannot be read
+  @MustBeClosed
+  @SuppressWarnings("MustBeClosedChecker") // the arena closes with the result
+  public static SafeTensors read(String name, InputStream in) throws IOException {
+    byte[] bytes = in.readAllBytes();
+    Arena arena = Arena.ofShared();
+    try {
+      MemorySegment copy = arena.allocate(bytes.length, Long.BYTES);
+      MemorySegment.copy(bytes, 0, copy, ValueLayout.JAVA_BYTE, 0, bytes.length);
+      return parse(Path.of(name), copy.asReadOnly(), arena);
     } catch (Throwable e) {
       arena.close();
       throw e;

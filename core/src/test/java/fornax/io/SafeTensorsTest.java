@@ -8,7 +8,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.sun.management.ThreadMXBean;
 import fornax.array.Shape;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.management.ManagementFactory;
@@ -20,6 +22,8 @@ import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -160,7 +164,38 @@ class SafeTensorsTest {
   }
 
   @Test
-  void writingAsksForOneTensorAtATimeAndLeavesTheOldFileOnFailure() throws IOException {
+  void writingAsksForEachTensorOnceAndWhenItsTurnComes() throws IOException {
+    Path path = folder.resolve("lazy.safetensors");
+    List<String> asked = new ArrayList<>();
+    byte[] shared =
+        new byte[16]; // one buffer for all: right only if each is written before the next
+    Map<String, HostTensor> tensors = new LinkedHashMap<>();
+    for (String name : List.of("c", "a", "b")) {
+      tensors.put(
+          name,
+          new HostTensor(
+              FileDType.U8,
+              Shape.of(16),
+              () -> {
+                asked.add(name);
+                Arrays.fill(shared, (byte) name.charAt(0));
+                return MemorySegment.ofArray(shared);
+              }));
+    }
+    assertEquals(List.of(), asked);
+    SafeTensors.write(path, tensors, Map.of());
+    assertEquals(List.of("a", "b", "c"), asked);
+    try (var file = SafeTensors.open(path)) {
+      for (String name : file.names()) {
+        int[] want = new int[16];
+        Arrays.fill(want, name.charAt(0));
+        assertArrayEquals(want, file.ints(name), name);
+      }
+    }
+  }
+
+  @Test
+  void aFailedWriteLeavesTheOldFile() throws IOException {
     Path path = folder.resolve("model.safetensors");
     Files.writeString(path, "old");
     var good = HostTensor.ofFloats(FileDType.F32, Shape.of(2), 1, 2);
@@ -249,6 +284,33 @@ class SafeTensorsTest {
       assertTrue(entry.bytes().isMapped());
     }
     assertThrows(IllegalStateException.class, entry::floats);
+  }
+
+  @Test
+  void aStreamIsReadLikeAFile() throws IOException {
+    HostTensor entry;
+    try (InputStream in = Files.newInputStream(golden("tiny_gpt2.safetensors"));
+        var file = SafeTensors.read("tiny_gpt2", in);
+        var mapped = SafeTensors.open(golden("tiny_gpt2.safetensors"))) {
+      assertEquals(mapped.names(), file.names());
+      assertEquals(mapped.metadata(), file.metadata());
+      for (String name : mapped.names()) {
+        assertArrayEquals(mapped.floats(name), file.floats(name), name);
+      }
+      entry = file.entry("wte.weight");
+      assertTrue(entry.bytes().isReadOnly());
+    }
+    assertThrows(IllegalStateException.class, entry::floats);
+    var e =
+        assertThrows(
+            CorruptFileException.class, () -> read(new ByteArrayInputStream(new byte[20])));
+    assertMessage(e, "short: a header length of 0 in 20 bytes", "need 2 to 12");
+  }
+
+  private static void read(InputStream in) throws IOException {
+    try (var file = SafeTensors.read("short", in)) {
+      throw new AssertionError("read " + file.names());
+    }
   }
 
   @Test
