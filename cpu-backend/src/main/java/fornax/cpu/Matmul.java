@@ -300,7 +300,8 @@ final class Matmul {
         int validColumns = Math.min(panel, width - p);
         for (int i = 0, height; i < rows; i += height) {
           height = kernels.panelRows(rows - i);
-          kernels.multiply(aPanels, i * length, height, bPanels, p * length, panel, length, tile);
+          kernels.multiply(
+              aPanels, i * length, height, bPanels, p * length, panel, length, tile, 0);
           finish(i, Math.min(height, rows - i), j + p, validColumns, first, last);
         }
       }

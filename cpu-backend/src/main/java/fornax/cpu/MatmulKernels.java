@@ -20,7 +20,7 @@ class MatmulKernels {
 
   /// The number of columns of a full tile. Long, so that C2 turns the scalar loop into vectors.
   int tileColumns() {
-    return 256;
+    return 64;
   }
 
   /// The rows of the panel that covers the next `remaining > 0` rows.
@@ -107,12 +107,24 @@ class MatmulKernels {
     }
   }
 
+  /// Sets `y[to + j·strideY + i] = x[from + i·strideX + j]` for `i < rows`, `j < columns`. Where
+  /// `strideY = rows`, up to a tile's width of elements behind the last one may be overwritten.
+  void transpose(
+      float[] x, int from, int strideX, int rows, int columns, float[] y, int to, int strideY) {
+    for (int j = 0; j < columns; j++) {
+      for (int i = 0; i < rows; i++) {
+        y[to + j * strideY + i] = x[from + i * strideX + j];
+      }
+    }
+  }
+
   /// The product of an A panel of `rows` rows and a B panel of `columns` columns over `depth`,
-  /// written (not added) to `tile`.
-  void multiply(float[] a, int ao, int rows, float[] b, int bo, int columns, int depth, float[] t) {
+  /// written (not added) to the tile that starts at `t[to]`.
+  void multiply(
+      float[] a, int ao, int rows, float[] b, int bo, int columns, int depth, float[] t, int to) {
     int pitch = tileColumns();
     for (int i = 0; i < rows; i++) {
-      java.util.Arrays.fill(t, i * pitch, i * pitch + columns, 0f);
+      java.util.Arrays.fill(t, to + i * pitch, to + i * pitch + columns, 0f);
       int k = 0;
       for (; k + 4 <= depth; k += 4) {
         int x = ao + k * rows + i;
@@ -125,10 +137,10 @@ class MatmulKernels {
             bo + k * columns,
             columns,
             t,
-            i * pitch);
+            to + i * pitch);
       }
       for (; k < depth; k++) {
-        axpy(a[ao + k * rows + i], b, bo + k * columns, columns, t, i * pitch);
+        axpy(a[ao + k * rows + i], b, bo + k * columns, columns, t, to + i * pitch);
       }
     }
   }

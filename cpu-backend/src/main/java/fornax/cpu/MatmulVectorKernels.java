@@ -146,6 +146,54 @@ final class MatmulVectorKernels extends MatmulKernels {
     }
   }
 
+  @Override
+  void transpose(
+      float[] x, int from, int strideX, int rows, int columns, float[] y, int to, int strideY) {
+    if (!Transposer.SUPPORTED) {
+      super.transpose(x, from, strideX, rows, columns, y, to, strideY);
+      return;
+    }
+    float[] scratch = SCRATCH.get();
+    int wholeColumns = columns / LANES * LANES;
+    int i = 0;
+    if (rows == ROWS && strideY == ROWS && ROWS < LANES) {
+      for (int j = 0; j < wholeColumns; j += LANES) {
+        Transposer.transpose(x, from + j, strideX, ROWS, scratch, scratch, LANES * LANES, LANES);
+        for (int k = 0; k < LANES; k++) {
+          FloatVector.fromArray(SPECIES, scratch, (LANES + k) * LANES)
+              .intoArray(y, to + (j + k) * ROWS);
+        }
+      }
+      i = ROWS;
+    } else {
+      for (; i + LANES <= rows; i += LANES) {
+        for (int j = 0; j < wholeColumns; j += LANES) {
+          Transposer.transpose(
+              x, from + i * strideX + j, strideX, LANES, scratch, y, to + j * strideY + i, strideY);
+        }
+      }
+    }
+    transposeRest(x, from, strideX, i, rows, wholeColumns, columns, y, to, strideY);
+  }
+
+  private static void transposeRest(
+      float[] x,
+      int from,
+      int strideX,
+      int done,
+      int rows,
+      int wholeColumns,
+      int columns,
+      float[] y,
+      int to,
+      int strideY) {
+    for (int i = 0; i < rows; i++) {
+      for (int j = i < done ? wholeColumns : 0; j < columns; j++) {
+        y[to + j * strideY + i] = x[from + i * strideX + j];
+      }
+    }
+  }
+
   private static void packTwoVectors(
       float[] panel, int at, int depth, MemorySegment data, long start, long along) {
     for (int k = 0; k < depth; k++) {
@@ -167,25 +215,27 @@ final class MatmulVectorKernels extends MatmulKernels {
   }
 
   @Override
-  void multiply(float[] a, int ao, int rows, float[] b, int bo, int columns, int depth, float[] t) {
+  void multiply(
+      float[] a, int ao, int rows, float[] b, int bo, int columns, int depth, float[] t, int to) {
     if (columns == PITCH) {
       switch (rows) {
-        case 12 -> kernel12x2(a, ao, b, bo, depth, t);
-        case 8 -> kernel8x2(a, ao, b, bo, depth, t);
-        case 6 -> kernel6x2(a, ao, b, bo, depth, t);
-        default -> kernel4x2(a, ao, b, bo, depth, t);
+        case 12 -> kernel12x2(a, ao, b, bo, depth, t, to);
+        case 8 -> kernel8x2(a, ao, b, bo, depth, t, to);
+        case 6 -> kernel6x2(a, ao, b, bo, depth, t, to);
+        default -> kernel4x2(a, ao, b, bo, depth, t, to);
       }
     } else {
       switch (rows) {
-        case 12 -> kernel12x1(a, ao, b, bo, depth, t);
-        case 8 -> kernel8x1(a, ao, b, bo, depth, t);
-        case 6 -> kernel6x1(a, ao, b, bo, depth, t);
-        default -> kernel4x1(a, ao, b, bo, depth, t);
+        case 12 -> kernel12x1(a, ao, b, bo, depth, t, to);
+        case 8 -> kernel8x1(a, ao, b, bo, depth, t, to);
+        case 6 -> kernel6x1(a, ao, b, bo, depth, t, to);
+        default -> kernel4x1(a, ao, b, bo, depth, t, to);
       }
     }
   }
 
-  private static void kernel12x2(float[] a, int ao, float[] b, int bo, int depth, float[] t) {
+  private static void kernel12x2(
+      float[] a, int ao, float[] b, int bo, int depth, float[] t, int to) {
     FloatVector zero = FloatVector.zero(SPECIES);
     FloatVector c0l = zero;
     FloatVector c0r = zero;
@@ -251,33 +301,34 @@ final class MatmulVectorKernels extends MatmulKernels {
       c11l = x11.fma(l, c11l);
       c11r = x11.fma(r, c11r);
     }
-    c0l.intoArray(t, 0);
-    c0r.intoArray(t, LANES);
-    c1l.intoArray(t, PITCH);
-    c1r.intoArray(t, PITCH + LANES);
-    c2l.intoArray(t, 2 * PITCH);
-    c2r.intoArray(t, 2 * PITCH + LANES);
-    c3l.intoArray(t, 3 * PITCH);
-    c3r.intoArray(t, 3 * PITCH + LANES);
-    c4l.intoArray(t, 4 * PITCH);
-    c4r.intoArray(t, 4 * PITCH + LANES);
-    c5l.intoArray(t, 5 * PITCH);
-    c5r.intoArray(t, 5 * PITCH + LANES);
-    c6l.intoArray(t, 6 * PITCH);
-    c6r.intoArray(t, 6 * PITCH + LANES);
-    c7l.intoArray(t, 7 * PITCH);
-    c7r.intoArray(t, 7 * PITCH + LANES);
-    c8l.intoArray(t, 8 * PITCH);
-    c8r.intoArray(t, 8 * PITCH + LANES);
-    c9l.intoArray(t, 9 * PITCH);
-    c9r.intoArray(t, 9 * PITCH + LANES);
-    c10l.intoArray(t, 10 * PITCH);
-    c10r.intoArray(t, 10 * PITCH + LANES);
-    c11l.intoArray(t, 11 * PITCH);
-    c11r.intoArray(t, 11 * PITCH + LANES);
+    c0l.intoArray(t, to);
+    c0r.intoArray(t, to + LANES);
+    c1l.intoArray(t, to + PITCH);
+    c1r.intoArray(t, to + PITCH + LANES);
+    c2l.intoArray(t, to + 2 * PITCH);
+    c2r.intoArray(t, to + 2 * PITCH + LANES);
+    c3l.intoArray(t, to + 3 * PITCH);
+    c3r.intoArray(t, to + 3 * PITCH + LANES);
+    c4l.intoArray(t, to + 4 * PITCH);
+    c4r.intoArray(t, to + 4 * PITCH + LANES);
+    c5l.intoArray(t, to + 5 * PITCH);
+    c5r.intoArray(t, to + 5 * PITCH + LANES);
+    c6l.intoArray(t, to + 6 * PITCH);
+    c6r.intoArray(t, to + 6 * PITCH + LANES);
+    c7l.intoArray(t, to + 7 * PITCH);
+    c7r.intoArray(t, to + 7 * PITCH + LANES);
+    c8l.intoArray(t, to + 8 * PITCH);
+    c8r.intoArray(t, to + 8 * PITCH + LANES);
+    c9l.intoArray(t, to + 9 * PITCH);
+    c9r.intoArray(t, to + 9 * PITCH + LANES);
+    c10l.intoArray(t, to + 10 * PITCH);
+    c10r.intoArray(t, to + 10 * PITCH + LANES);
+    c11l.intoArray(t, to + 11 * PITCH);
+    c11r.intoArray(t, to + 11 * PITCH + LANES);
   }
 
-  private static void kernel12x1(float[] a, int ao, float[] b, int bo, int depth, float[] t) {
+  private static void kernel12x1(
+      float[] a, int ao, float[] b, int bo, int depth, float[] t, int to) {
     FloatVector zero = FloatVector.zero(SPECIES);
     FloatVector c0 = zero;
     FloatVector c1 = zero;
@@ -306,21 +357,22 @@ final class MatmulVectorKernels extends MatmulKernels {
       c10 = FloatVector.broadcast(SPECIES, a[ao + k * 12 + 10]).fma(l, c10);
       c11 = FloatVector.broadcast(SPECIES, a[ao + k * 12 + 11]).fma(l, c11);
     }
-    c0.intoArray(t, 0);
-    c1.intoArray(t, PITCH);
-    c2.intoArray(t, 2 * PITCH);
-    c3.intoArray(t, 3 * PITCH);
-    c4.intoArray(t, 4 * PITCH);
-    c5.intoArray(t, 5 * PITCH);
-    c6.intoArray(t, 6 * PITCH);
-    c7.intoArray(t, 7 * PITCH);
-    c8.intoArray(t, 8 * PITCH);
-    c9.intoArray(t, 9 * PITCH);
-    c10.intoArray(t, 10 * PITCH);
-    c11.intoArray(t, 11 * PITCH);
+    c0.intoArray(t, to);
+    c1.intoArray(t, to + PITCH);
+    c2.intoArray(t, to + 2 * PITCH);
+    c3.intoArray(t, to + 3 * PITCH);
+    c4.intoArray(t, to + 4 * PITCH);
+    c5.intoArray(t, to + 5 * PITCH);
+    c6.intoArray(t, to + 6 * PITCH);
+    c7.intoArray(t, to + 7 * PITCH);
+    c8.intoArray(t, to + 8 * PITCH);
+    c9.intoArray(t, to + 9 * PITCH);
+    c10.intoArray(t, to + 10 * PITCH);
+    c11.intoArray(t, to + 11 * PITCH);
   }
 
-  private static void kernel8x2(float[] a, int ao, float[] b, int bo, int depth, float[] t) {
+  private static void kernel8x2(
+      float[] a, int ao, float[] b, int bo, int depth, float[] t, int to) {
     FloatVector zero = FloatVector.zero(SPECIES);
     FloatVector c0l = zero;
     FloatVector c0r = zero;
@@ -366,25 +418,26 @@ final class MatmulVectorKernels extends MatmulKernels {
       c7l = x7.fma(l, c7l);
       c7r = x7.fma(r, c7r);
     }
-    c0l.intoArray(t, 0);
-    c0r.intoArray(t, LANES);
-    c1l.intoArray(t, PITCH);
-    c1r.intoArray(t, PITCH + LANES);
-    c2l.intoArray(t, 2 * PITCH);
-    c2r.intoArray(t, 2 * PITCH + LANES);
-    c3l.intoArray(t, 3 * PITCH);
-    c3r.intoArray(t, 3 * PITCH + LANES);
-    c4l.intoArray(t, 4 * PITCH);
-    c4r.intoArray(t, 4 * PITCH + LANES);
-    c5l.intoArray(t, 5 * PITCH);
-    c5r.intoArray(t, 5 * PITCH + LANES);
-    c6l.intoArray(t, 6 * PITCH);
-    c6r.intoArray(t, 6 * PITCH + LANES);
-    c7l.intoArray(t, 7 * PITCH);
-    c7r.intoArray(t, 7 * PITCH + LANES);
+    c0l.intoArray(t, to);
+    c0r.intoArray(t, to + LANES);
+    c1l.intoArray(t, to + PITCH);
+    c1r.intoArray(t, to + PITCH + LANES);
+    c2l.intoArray(t, to + 2 * PITCH);
+    c2r.intoArray(t, to + 2 * PITCH + LANES);
+    c3l.intoArray(t, to + 3 * PITCH);
+    c3r.intoArray(t, to + 3 * PITCH + LANES);
+    c4l.intoArray(t, to + 4 * PITCH);
+    c4r.intoArray(t, to + 4 * PITCH + LANES);
+    c5l.intoArray(t, to + 5 * PITCH);
+    c5r.intoArray(t, to + 5 * PITCH + LANES);
+    c6l.intoArray(t, to + 6 * PITCH);
+    c6r.intoArray(t, to + 6 * PITCH + LANES);
+    c7l.intoArray(t, to + 7 * PITCH);
+    c7r.intoArray(t, to + 7 * PITCH + LANES);
   }
 
-  private static void kernel8x1(float[] a, int ao, float[] b, int bo, int depth, float[] t) {
+  private static void kernel8x1(
+      float[] a, int ao, float[] b, int bo, int depth, float[] t, int to) {
     FloatVector zero = FloatVector.zero(SPECIES);
     FloatVector c0 = zero;
     FloatVector c1 = zero;
@@ -405,17 +458,18 @@ final class MatmulVectorKernels extends MatmulKernels {
       c6 = FloatVector.broadcast(SPECIES, a[ao + k * 8 + 6]).fma(l, c6);
       c7 = FloatVector.broadcast(SPECIES, a[ao + k * 8 + 7]).fma(l, c7);
     }
-    c0.intoArray(t, 0);
-    c1.intoArray(t, PITCH);
-    c2.intoArray(t, 2 * PITCH);
-    c3.intoArray(t, 3 * PITCH);
-    c4.intoArray(t, 4 * PITCH);
-    c5.intoArray(t, 5 * PITCH);
-    c6.intoArray(t, 6 * PITCH);
-    c7.intoArray(t, 7 * PITCH);
+    c0.intoArray(t, to);
+    c1.intoArray(t, to + PITCH);
+    c2.intoArray(t, to + 2 * PITCH);
+    c3.intoArray(t, to + 3 * PITCH);
+    c4.intoArray(t, to + 4 * PITCH);
+    c5.intoArray(t, to + 5 * PITCH);
+    c6.intoArray(t, to + 6 * PITCH);
+    c7.intoArray(t, to + 7 * PITCH);
   }
 
-  private static void kernel6x2(float[] a, int ao, float[] b, int bo, int depth, float[] t) {
+  private static void kernel6x2(
+      float[] a, int ao, float[] b, int bo, int depth, float[] t, int to) {
     FloatVector zero = FloatVector.zero(SPECIES);
     FloatVector c0l = zero;
     FloatVector c0r = zero;
@@ -451,21 +505,22 @@ final class MatmulVectorKernels extends MatmulKernels {
       c5l = x5.fma(l, c5l);
       c5r = x5.fma(r, c5r);
     }
-    c0l.intoArray(t, 0);
-    c0r.intoArray(t, LANES);
-    c1l.intoArray(t, PITCH);
-    c1r.intoArray(t, PITCH + LANES);
-    c2l.intoArray(t, 2 * PITCH);
-    c2r.intoArray(t, 2 * PITCH + LANES);
-    c3l.intoArray(t, 3 * PITCH);
-    c3r.intoArray(t, 3 * PITCH + LANES);
-    c4l.intoArray(t, 4 * PITCH);
-    c4r.intoArray(t, 4 * PITCH + LANES);
-    c5l.intoArray(t, 5 * PITCH);
-    c5r.intoArray(t, 5 * PITCH + LANES);
+    c0l.intoArray(t, to);
+    c0r.intoArray(t, to + LANES);
+    c1l.intoArray(t, to + PITCH);
+    c1r.intoArray(t, to + PITCH + LANES);
+    c2l.intoArray(t, to + 2 * PITCH);
+    c2r.intoArray(t, to + 2 * PITCH + LANES);
+    c3l.intoArray(t, to + 3 * PITCH);
+    c3r.intoArray(t, to + 3 * PITCH + LANES);
+    c4l.intoArray(t, to + 4 * PITCH);
+    c4r.intoArray(t, to + 4 * PITCH + LANES);
+    c5l.intoArray(t, to + 5 * PITCH);
+    c5r.intoArray(t, to + 5 * PITCH + LANES);
   }
 
-  private static void kernel6x1(float[] a, int ao, float[] b, int bo, int depth, float[] t) {
+  private static void kernel6x1(
+      float[] a, int ao, float[] b, int bo, int depth, float[] t, int to) {
     FloatVector zero = FloatVector.zero(SPECIES);
     FloatVector c0 = zero;
     FloatVector c1 = zero;
@@ -482,15 +537,16 @@ final class MatmulVectorKernels extends MatmulKernels {
       c4 = FloatVector.broadcast(SPECIES, a[ao + k * 6 + 4]).fma(l, c4);
       c5 = FloatVector.broadcast(SPECIES, a[ao + k * 6 + 5]).fma(l, c5);
     }
-    c0.intoArray(t, 0);
-    c1.intoArray(t, PITCH);
-    c2.intoArray(t, 2 * PITCH);
-    c3.intoArray(t, 3 * PITCH);
-    c4.intoArray(t, 4 * PITCH);
-    c5.intoArray(t, 5 * PITCH);
+    c0.intoArray(t, to);
+    c1.intoArray(t, to + PITCH);
+    c2.intoArray(t, to + 2 * PITCH);
+    c3.intoArray(t, to + 3 * PITCH);
+    c4.intoArray(t, to + 4 * PITCH);
+    c5.intoArray(t, to + 5 * PITCH);
   }
 
-  private static void kernel4x2(float[] a, int ao, float[] b, int bo, int depth, float[] t) {
+  private static void kernel4x2(
+      float[] a, int ao, float[] b, int bo, int depth, float[] t, int to) {
     FloatVector zero = FloatVector.zero(SPECIES);
     FloatVector c0l = zero;
     FloatVector c0r = zero;
@@ -516,17 +572,18 @@ final class MatmulVectorKernels extends MatmulKernels {
       c3l = x3.fma(l, c3l);
       c3r = x3.fma(r, c3r);
     }
-    c0l.intoArray(t, 0);
-    c0r.intoArray(t, LANES);
-    c1l.intoArray(t, PITCH);
-    c1r.intoArray(t, PITCH + LANES);
-    c2l.intoArray(t, 2 * PITCH);
-    c2r.intoArray(t, 2 * PITCH + LANES);
-    c3l.intoArray(t, 3 * PITCH);
-    c3r.intoArray(t, 3 * PITCH + LANES);
+    c0l.intoArray(t, to);
+    c0r.intoArray(t, to + LANES);
+    c1l.intoArray(t, to + PITCH);
+    c1r.intoArray(t, to + PITCH + LANES);
+    c2l.intoArray(t, to + 2 * PITCH);
+    c2r.intoArray(t, to + 2 * PITCH + LANES);
+    c3l.intoArray(t, to + 3 * PITCH);
+    c3r.intoArray(t, to + 3 * PITCH + LANES);
   }
 
-  private static void kernel4x1(float[] a, int ao, float[] b, int bo, int depth, float[] t) {
+  private static void kernel4x1(
+      float[] a, int ao, float[] b, int bo, int depth, float[] t, int to) {
     FloatVector zero = FloatVector.zero(SPECIES);
     FloatVector c0 = zero;
     FloatVector c1 = zero;
@@ -539,10 +596,10 @@ final class MatmulVectorKernels extends MatmulKernels {
       c2 = FloatVector.broadcast(SPECIES, a[ao + k * 4 + 2]).fma(l, c2);
       c3 = FloatVector.broadcast(SPECIES, a[ao + k * 4 + 3]).fma(l, c3);
     }
-    c0.intoArray(t, 0);
-    c1.intoArray(t, PITCH);
-    c2.intoArray(t, 2 * PITCH);
-    c3.intoArray(t, 3 * PITCH);
+    c0.intoArray(t, to);
+    c1.intoArray(t, to + PITCH);
+    c2.intoArray(t, to + 2 * PITCH);
+    c3.intoArray(t, to + 3 * PITCH);
   }
 
   @Override

@@ -66,28 +66,63 @@ final class Transposer {
     for (int i = 0; i < LANES; i += 4) {
       firstPass(x, start, across, rows, i, scratch, i * LANES, LANES);
     }
-    if (LANES == 8) {
-      for (int i = 0; i < 4; i++) {
+    lastPass(scratch, y, to, stride);
+  }
+
+  /// Sets `y[to + k·stride + j] = x(j, k)` for all lanes `j` and `k`, where row `j` of `x` starts
+  /// at element `start + j·across`, or `start` for `j ≥ rows`.
+  static void transpose(
+      float[] x, int start, int across, int rows, float[] scratch, float[] y, int to, int stride) {
+    if (LANES == 4) {
+      firstPass(x, start, across, rows, 0, y, to, stride);
+      return;
+    }
+    for (int i = 0; i < LANES; i += 4) {
+      firstPass(x, start, across, rows, i, scratch, i * LANES, LANES);
+    }
+    lastPass(scratch, y, to, stride);
+  }
+
+  private static void lastPass(float[] scratch, float[] y, int to, int stride) {
+    for (int i = 0; i < 4; i++) {
+      if (LANES == 8) {
         lastPass8(scratch, i * LANES, y, to + i * stride, 4 * stride);
-      }
-    } else {
-      for (int i = 0; i < 4; i++) {
+      } else {
         lastPass16(scratch, i * LANES, y, to + i * stride, 4 * stride);
       }
     }
   }
 
-  private static FloatVector row(MemorySegment x, long start, long across, int rows, int i) {
-    return FloatVector.fromMemorySegment(SPECIES, x, start + (i < rows ? i * across : 0), ORDER);
-  }
-
-  /// Distances 1 and 2 on rows `i … i + 3`.
   private static void firstPass(
       MemorySegment x, long start, long across, int rows, int i, float[] y, int to, int stride) {
-    FloatVector a = row(x, start, across, rows, i);
-    FloatVector b = row(x, start, across, rows, i + 1);
-    FloatVector c = row(x, start, across, rows, i + 2);
-    FloatVector d = row(x, start, across, rows, i + 3);
+    swapNeighbours(
+        FloatVector.fromMemorySegment(SPECIES, x, start + (i < rows ? i * across : 0), ORDER),
+        FloatVector.fromMemorySegment(
+            SPECIES, x, start + (i + 1 < rows ? (i + 1) * across : 0), ORDER),
+        FloatVector.fromMemorySegment(
+            SPECIES, x, start + (i + 2 < rows ? (i + 2) * across : 0), ORDER),
+        FloatVector.fromMemorySegment(
+            SPECIES, x, start + (i + 3 < rows ? (i + 3) * across : 0), ORDER),
+        y,
+        to,
+        stride);
+  }
+
+  private static void firstPass(
+      float[] x, int start, int across, int rows, int i, float[] y, int to, int stride) {
+    swapNeighbours(
+        FloatVector.fromArray(SPECIES, x, start + (i < rows ? i * across : 0)),
+        FloatVector.fromArray(SPECIES, x, start + (i + 1 < rows ? (i + 1) * across : 0)),
+        FloatVector.fromArray(SPECIES, x, start + (i + 2 < rows ? (i + 2) * across : 0)),
+        FloatVector.fromArray(SPECIES, x, start + (i + 3 < rows ? (i + 3) * across : 0)),
+        y,
+        to,
+        stride);
+  }
+
+  /// Distances 1 and 2 on four neighbouring rows.
+  private static void swapNeighbours(
+      FloatVector a, FloatVector b, FloatVector c, FloatVector d, float[] y, int to, int stride) {
     FloatVector e = a.blend(b.rearrange(SWAP_1), ODD_1);
     FloatVector f = a.rearrange(SWAP_1).blend(b, ODD_1);
     FloatVector g = c.blend(d.rearrange(SWAP_1), ODD_1);

@@ -1,0 +1,442 @@
+package fornax.cpu;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
+
+/// Scaled dot-product attention and its gradient, see [AttentionArgs]; no buffer grows with
+/// `queries · keys`.
+///
+/// Scores are computed transposed, `sᵀ = k·qᵀ`, in panels of one tile's width of queries: a query
+/// is a vector lane, so the softmax needs no sum across lanes, and a panel of weights is at once a
+/// packed right operand for `yᵀ = vᵀ·pᵀ`. The gradient computes the weights again from `logSumExp`,
+/// block by block (arXiv:2307.08691, algorithm 2).
+///
+/// The bits of a result do not depend on the number of threads: a task owns whole outputs and walks
+/// over blocks in an order given by the shapes.
+final class Attention {
+  private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
+
+  /// Queries of one forward task where there are too few heads to go round; a task packs all keys
+  /// and values it needs, so fewer queries would pay more for packing.
+  private static final int TASK_PANELS = 8;
+
+  /// Query panels of one block of the gradient, and key panels (of a tile's rows).
+  private static final int GROUP_PANELS = 4;
+
+  private static final int KEY_PANELS = 10;
+
+  private static final MatmulKernels MATMUL = Matmul.KERNELS;
+
+  private static final AttentionKernels LOOPS =
+      Simd.AVAILABLE
+          ? new AttentionVectorKernels(MATMUL.tileColumns())
+          : new AttentionKernels(MATMUL.tileColumns());
+
+  private static final ThreadLocal<Scratch> SCRATCH = ThreadLocal.withInitial(Scratch::new);
+
+  private Attention() {}
+
+  /// Writes `y` and `logSumExp`.
+  static void forward(Workers workers, AttentionArgs args) {
+    forward(workers, args, MATMUL, LOOPS);
+  }
+
+  static void forward(
+      Workers workers, AttentionArgs args, MatmulKernels matmul, AttentionKernels loops) {
+    AttentionArgs.Sizes size = args.sizes();
+    int heads = size.batch() * size.heads();
+    int panels = Math.ceilDiv(size.queries(), loops.width);
+    int chunk = heads >= 2 * workers.threads() ? panels : Math.min(panels, TASK_PANELS);
+    if (heads == 0 || panels == 0) {
+      return;
+    }
+    int chunks = Math.ceilDiv(panels, chunk);
+    workers.parallel(
+        work(size),
+        heads * chunks,
+        task -> {
+          int first = task % chunks * chunk * loops.width;
+          int last = Math.min(size.queries(), first + chunk * loops.width);
+          new Head(args, matmul, loops, task / chunks).forward(first, last);
+        });
+  }
+
+  /// Writes `dq`, `dk` and `dv`, from what [#forward] read and wrote.
+  static void backward(Workers workers, AttentionArgs args, AttentionArgs.Gradients gradients) {
+    backward(workers, args, gradients, MATMUL, LOOPS);
+  }
+
+  static void backward(
+      Workers workers,
+      AttentionArgs args,
+      AttentionArgs.Gradients gradients,
+      MatmulKernels matmul,
+      AttentionKernels loops) {
+    AttentionArgs.Sizes size = args.sizes();
+    workers.parallel(
+        2 * work(size),
+        size.batch() * size.heads(),
+        task -> new Head(args, matmul, loops, task).backward(gradients));
+  }
+
+  private static long work(AttentionArgs.Sizes size) {
+    return (long) size.batch()
+        * size.heads()
+        * size.queries()
+        * (size.keys() + 1)
+        * (size.width() + size.valueWidth());
+  }
+
+  /// The buffers of one thread, kept from call to call.
+  private static final class Scratch {
+    private final float[][] buffers = new float[Use.values().length][0];
+
+    float[] get(Use use, long length) {
+      int index = use.ordinal();
+      if (buffers[index].length < length) {
+        buffers[index] = new float[Math.toIntExact(length)];
+      }
+      return buffers[index];
+    }
+  }
+
+  private enum Use {
+    TILE,
+    SCORES,
+    WEIGHT_GRADIENTS,
+    KEYS,
+    KEYS_BY_WIDTH,
+    VALUES,
+    QUERIES,
+    QUERIES_BY_WIDTH,
+    OUTPUT_GRADIENTS,
+    OUTPUT_GRADIENTS_BY_WIDTH,
+    OUTPUTS,
+    TRANSPOSED,
+    DQ,
+    DK,
+    DV,
+    LOG_SUM_EXP,
+    DELTA
+  }
+
+  /// The work on one head.
+  private static final class Head {
+    final AttentionArgs args;
+    final MatmulKernels matmul;
+    final AttentionKernels loops;
+    final Scratch scratch = SCRATCH.get();
+    final int batch;
+    final int head;
+    final int queries;
+    final int keys;
+    final int width;
+    final int valueWidth;
+
+    /// Columns and rows of a tile: queries in a panel of scores, keys in a panel of `k`.
+    final int lanes;
+
+    final int height;
+    final float[] tile;
+
+    Head(AttentionArgs args, MatmulKernels matmul, AttentionKernels loops, int index) {
+      this.args = args;
+      this.matmul = matmul;
+      this.loops = loops;
+      this.batch = index / args.sizes().heads();
+      this.head = index % args.sizes().heads();
+      this.queries = args.sizes().queries();
+      this.keys = args.sizes().keys();
+      this.width = args.sizes().width();
+      this.valueWidth = args.sizes().valueWidth();
+      this.lanes = matmul.tileColumns();
+      this.height = matmul.tileRows();
+      this.tile = scratch.get(Use.TILE, (long) lanes * lanes + height * lanes);
+    }
+
+    // ---- forward
+
+    void forward(int first, int last) {
+      int needed = Math.clamp((long) args.visible(last - 1), 0, keys);
+      float[] keyPanels = scratch.get(Use.KEYS, leftSize(needed, width));
+      float[] valuePanels = scratch.get(Use.VALUES, leftSize(valueWidth, needed));
+      packLeft(keyPanels, args.k().byRows(), start(args.k(), 0), needed, width);
+      packLeft(valuePanels, args.v().byWidth(), start(args.v(), 0), valueWidth, needed);
+      float[] queryPanel = scratch.get(Use.QUERIES, (long) width * lanes);
+      float[] scores = scratch.get(Use.SCORES, (long) (needed + height) * lanes);
+      float[] outputs = scratch.get(Use.OUTPUTS, (long) (valueWidth + height) * lanes);
+      float[] inverse = scratch.get(Use.DELTA, lanes);
+      float[] logSumExp = scratch.get(Use.LOG_SUM_EXP, lanes);
+      for (int q = first; q < last; q += lanes) {
+        int valid = Math.min(lanes, last - q);
+        int rows = Math.clamp((long) args.visible(q + valid - 1), 0, needed);
+        matmul.pack(queryPanel, 0, lanes, valid, width, args.q().byRows(), start(args.q(), q));
+        product(keyPanels, needed, rows, queryPanel, 0, width, width, scores, 0);
+        loops.softmax(scores, rows, args.visible(q), args.scale(), inverse, logSumExp);
+        product(valuePanels, valueWidth, valueWidth, scores, 0, needed, rows, outputs, 0);
+        loops.scaleLanes(outputs, 0, valueWidth, inverse);
+        writeTransposed(outputs, 0, valueWidth, valid, args.y(), q);
+        long at =
+            args.logSumExpStart()
+                + 4 * (((long) batch * args.sizes().heads() + head) * queries + q);
+        MemorySegment.copy(logSumExp, 0, args.logSumExp(), FLOAT, at, valid);
+      }
+    }
+
+    // ---- gradient
+
+    void backward(AttentionArgs.Gradients out) {
+      int panels = Math.ceilDiv(queries, lanes);
+      HeadsView q = args.q();
+      HeadsView dy = out.dy();
+      float[] queryPanels = scratch.get(Use.QUERIES, (long) panels * width * lanes);
+      float[] dyPanels = scratch.get(Use.OUTPUT_GRADIENTS, (long) panels * valueWidth * lanes);
+      float[] logSumExp = scratch.get(Use.LOG_SUM_EXP, (long) panels * lanes);
+      float[] delta = scratch.get(Use.DELTA, (long) panels * lanes);
+      float[] dq = scratch.get(Use.DQ, (long) panels * width * lanes);
+      Arrays.fill(dq, 0, panels * width * lanes, 0f);
+      for (int p = 0; p < panels; p++) {
+        int valid = Math.min(lanes, queries - p * lanes);
+        matmul.pack(
+            queryPanels, p * width * lanes, lanes, valid, width, q.byRows(), start(q, p * lanes));
+        matmul.pack(
+            dyPanels,
+            p * valueWidth * lanes,
+            lanes,
+            valid,
+            valueWidth,
+            dy.byRows(),
+            start(dy, p * lanes));
+        rowNumbers(p, valid, dyPanels, logSumExp, delta);
+      }
+      int block = KEY_PANELS * height;
+      for (int k = 0; k < keys; k += block) {
+        keyBlock(out, k, Math.min(block, keys - k));
+      }
+      for (int p = 0; p < panels; p++) {
+        int valid = Math.min(lanes, queries - p * lanes);
+        writeTransposed(dq, p * width * lanes, width, valid, out.dq(), p * lanes);
+      }
+    }
+
+    /// `logSumExp` and `delta = Σ y·dy` of the queries of panel `p`. Lanes without a query, and
+    /// queries that see no key, get `logSumExp` +∞, which makes their weights 0.
+    private void rowNumbers(int p, int valid, float[] dyPanels, float[] logSumExp, float[] delta) {
+      float[] yPanel = scratch.get(Use.OUTPUTS, (long) valueWidth * lanes);
+      HeadsView y = args.y();
+      matmul.pack(yPanel, 0, lanes, valid, valueWidth, y.byRows(), start(y, p * lanes));
+      loops.dotLanes(dyPanels, p * valueWidth * lanes, yPanel, valueWidth, delta, p * lanes);
+      long at =
+          args.logSumExpStart()
+              + 4 * (((long) batch * args.sizes().heads() + head) * queries + p * lanes);
+      MemorySegment.copy(args.logSumExp(), FLOAT, at, logSumExp, p * lanes, valid);
+      Arrays.fill(logSumExp, p * lanes + valid, (p + 1) * lanes, Float.POSITIVE_INFINITY);
+      for (int i = p * lanes; i < p * lanes + valid; i++) {
+        if (logSumExp[i] == Float.NEGATIVE_INFINITY) {
+          logSumExp[i] = Float.POSITIVE_INFINITY;
+        }
+      }
+    }
+
+    /// Writes `dk` and `dv` of keys `[k, k + count)` and adds these keys' part to `dq`.
+    private void keyBlock(AttentionArgs.Gradients out, int k, int count) {
+      HeadsView keyView = args.k();
+      HeadsView valueView = args.v();
+      float[] keyPanels = scratch.get(Use.KEYS, leftSize(count, width));
+      float[] keysByWidth = scratch.get(Use.KEYS_BY_WIDTH, leftSize(width, count));
+      float[] valuePanels = scratch.get(Use.VALUES, leftSize(count, valueWidth));
+      packLeft(keyPanels, keyView.byRows(), start(keyView, k), count, width);
+      packLeft(keysByWidth, keyView.byWidth(), start(keyView, k), width, count);
+      packLeft(valuePanels, valueView.byRows(), start(valueView, k), count, valueWidth);
+      int padded = Math.ceilDiv(count, height) * height;
+      long dkSize = (long) Math.ceilDiv(width, lanes) * padded * lanes;
+      long dvSize = (long) Math.ceilDiv(valueWidth, lanes) * padded * lanes;
+      float[] dk = scratch.get(Use.DK, dkSize);
+      float[] dv = scratch.get(Use.DV, dvSize);
+      Arrays.fill(dk, 0, (int) dkSize, 0f);
+      Arrays.fill(dv, 0, (int) dvSize, 0f);
+      // The first query that sees key k, rounded down to its panel.
+      int seeing = args.causal() ? Math.max(0, k + queries - keys) : 0;
+      int group = GROUP_PANELS * lanes;
+      for (int q = seeing / lanes * lanes; q < queries; q += group) {
+        block(out.dy(), k, count, q, Math.min(group, queries - q));
+      }
+      write(dk, count, padded, width, out.dk(), k);
+      write(dv, count, padded, valueWidth, out.dv(), k);
+    }
+
+    /// The part of queries `[q, q + number)` in the gradients of a block of keys, and of these keys
+    /// in theirs.
+    private void block(HeadsView dy, int k, int count, int q, int number) {
+      int padded = Math.ceilDiv(count, height) * height;
+      int panels = Math.ceilDiv(number, lanes);
+      int panelSize = (padded + height) * lanes;
+      float[] scores = scratch.get(Use.SCORES, (long) panels * panelSize);
+      float[] dp = scratch.get(Use.WEIGHT_GRADIENTS, (long) panels * panelSize);
+      float[] keyPanels = scratch.get(Use.KEYS, 0);
+      float[] valuePanels = scratch.get(Use.VALUES, 0);
+      float[] keysByWidth = scratch.get(Use.KEYS_BY_WIDTH, 0);
+      float[] queryPanels = scratch.get(Use.QUERIES, 0);
+      float[] dyPanels = scratch.get(Use.OUTPUT_GRADIENTS, 0);
+      float[] dq = scratch.get(Use.DQ, 0);
+      for (int p = 0; p < panels; p++) {
+        int panel = q / lanes + p;
+        int at = p * panelSize;
+        product(
+            keyPanels, count, count, queryPanels, panel * width * lanes, width, width, scores, at);
+        product(
+            valuePanels,
+            count,
+            count,
+            dyPanels,
+            panel * valueWidth * lanes,
+            valueWidth,
+            valueWidth,
+            dp,
+            at);
+        loops.softmaxGradient(
+            scores,
+            dp,
+            at,
+            count,
+            args.visible(panel * lanes) - k,
+            args.scale(),
+            scratch.get(Use.LOG_SUM_EXP, 0),
+            scratch.get(Use.DELTA, 0),
+            panel * lanes);
+        addProduct(keysByWidth, width, dp, at, count, dq, panel * width * lanes);
+      }
+      keyGradient(scores, panelSize, count, dy, q, number, valueWidth, Use.DV);
+      keyGradient(dp, panelSize, count, args.q(), q, number, width, Use.DK);
+    }
+
+    /// `x += wᵀ·z`: `w` panels of weights (or of their gradients) of queries `[q, q + number)`, `z`
+    /// these queries' rows of `view`, `x` the accumulator of `use`.
+    private void keyGradient(
+        float[] w,
+        int panelSize,
+        int count,
+        HeadsView view,
+        int q,
+        int number,
+        int columns,
+        Use use) {
+      float[] right = scratch.get(Use.QUERIES_BY_WIDTH, (long) number * lanes + lanes);
+      float[] left = scratch.get(Use.TRANSPOSED, leftSize(count, number));
+      int padded = Math.ceilDiv(count, height) * height;
+      for (int i = 0, rows; i < count; i += rows) {
+        rows = matmul.panelRows(count - i);
+        for (int p = 0; p * lanes < number; p++) {
+          int depth = Math.min(lanes, number - p * lanes);
+          matmul.transpose(
+              w,
+              p * panelSize + i * lanes,
+              lanes,
+              rows,
+              depth,
+              left,
+              i * number + p * lanes * rows,
+              rows);
+        }
+      }
+      float[] x = scratch.get(use, 0);
+      for (int c = 0; c < columns; c += lanes) {
+        int valid = Math.min(lanes, columns - c);
+        matmul.pack(
+            right,
+            0,
+            lanes,
+            valid,
+            number,
+            view.byWidth(),
+            start(view, q) + (long) c * view.elementBytes());
+        addProduct(left, count, right, 0, number, x, c / lanes * padded * lanes);
+      }
+    }
+
+    // ---- panels
+
+    private long start(HeadsView view, int row) {
+      return view.byteOffset(batch, head, row);
+    }
+
+    private long leftSize(int rows, int depth) {
+      return (long) (Math.ceilDiv(rows, height) * height) * depth + lanes;
+    }
+
+    /// Packs `rows × depth` numbers as a left operand.
+    private void packLeft(
+        float[] panels, MatmulKernels.Source source, long start, int rows, int depth) {
+      for (int i = 0, panel; i < rows; i += panel) {
+        panel = matmul.panelRows(rows - i);
+        matmul.pack(
+            panels,
+            i * depth,
+            panel,
+            Math.min(panel, rows - i),
+            depth,
+            source,
+            start + i * source.across());
+      }
+    }
+
+    /// `x = left·right` for at least the first `rows` rows (up to the end of a panel), where the
+    /// left panels were packed for `packedRows` rows and `packedDepth ≥ depth`.
+    private void product(
+        float[] left,
+        int packedRows,
+        int rows,
+        float[] right,
+        int at,
+        int packedDepth,
+        int depth,
+        float[] x,
+        int to) {
+      for (int i = 0, panel; i < rows; i += panel) {
+        panel = matmul.panelRows(packedRows - i);
+        matmul.multiply(left, i * packedDepth, panel, right, at, lanes, depth, x, to + i * lanes);
+      }
+    }
+
+    /// `x += left·right`; the rows of `x` beyond `rows` are left alone.
+    private void addProduct(
+        float[] left, int rows, float[] right, int at, int depth, float[] x, int to) {
+      for (int i = 0, panel; i < rows; i += panel) {
+        panel = matmul.panelRows(rows - i);
+        matmul.multiply(left, i * depth, panel, right, at, lanes, depth, tile, 0);
+        loops.add(x, to + i * lanes, tile, Math.min(panel, rows - i) * lanes);
+      }
+    }
+
+    /// Writes the first `valid` columns of a panel of `columns` rows as rows of `view`.
+    private void writeTransposed(
+        float[] x, int from, int columns, int valid, HeadsView view, int row) {
+      for (int c = 0; c < columns; c += lanes) {
+        int part = Math.min(lanes, columns - c);
+        matmul.transpose(x, from + c * lanes, lanes, part, valid, tile, 0, lanes);
+        writeTile(valid, part, view, row, c);
+      }
+    }
+
+    /// Writes an accumulator, whose rows are rows of `view`.
+    private void write(float[] x, int rows, int padded, int columns, HeadsView view, int row) {
+      for (int c = 0; c < columns; c += lanes) {
+        for (int i = 0; i < rows; i += lanes) {
+          int part = Math.min(lanes, rows - i);
+          System.arraycopy(x, (c / lanes * padded + i) * lanes, tile, 0, part * lanes);
+          writeTile(part, Math.min(lanes, columns - c), view, row + i, c);
+        }
+      }
+    }
+
+    private void writeTile(int rows, int columns, HeadsView view, int row, int column) {
+      long at = start(view, row) + (long) column * view.elementBytes();
+      if (view.bfloat16()) {
+        matmul.storeBfloat16(tile, rows, columns, view.data(), at, view.rowBytes());
+      } else {
+        matmul.store(tile, rows, columns, view.data(), at, view.rowBytes());
+      }
+    }
+  }
+}
