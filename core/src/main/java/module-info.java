@@ -8,6 +8,7 @@ module fornax.core {
   exports fornax.array;
   exports fornax.backend;
   exports fornax.backend.reference;
+  exports fornax.tensor;
   exports fornax.io;
 
   uses fornax.backend.BackendProvider;

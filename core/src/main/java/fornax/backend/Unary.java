@@ -12,19 +12,19 @@ public enum Unary {
   /// `x²`
   SQUARE,
   /// `√x`
-  SQRT,
+  SQRT(Reads.Y),
   /// `1 / √x`
-  RSQRT,
+  RSQRT(Reads.X_AND_Y),
   /// `1 / x`
-  RECIPROCAL,
+  RECIPROCAL(Reads.Y),
   /// `eˣ`
-  EXP,
+  EXP(Reads.Y),
   /// the natural logarithm
   LOG,
   /// the hyperbolic tangent
-  TANH,
+  TANH(Reads.Y),
   /// `1 / (1 + e⁻ˣ)`
-  SIGMOID,
+  SIGMOID(Reads.Y),
   /// `log(1 + eˣ)`, computed as `max(x, 0) + log(1 + e^−|x|)`
   SOFTPLUS,
   /// `max(x, 0)`; NaN for NaN
@@ -40,5 +40,28 @@ public enum Unary {
   /// the sine
   SIN,
   /// the cosine
-  COS
+  COS;
+
+  /// What the gradient of a function reads, so that nothing else need be kept for it.
+  public enum Reads {
+    X,
+    Y,
+    X_AND_Y
+  }
+
+  private final Reads gradientReads;
+
+  Unary() {
+    this(Reads.X);
+  }
+
+  Unary(Reads gradientReads) {
+    this.gradientReads = gradientReads;
+  }
+
+  /// Which of `x` and `y = op(x)` [Backend#unaryGradient(Unary, NdArray, NdArray, NdArray,
+  /// NdArray)] reads; the other may be any array of the shape.
+  public Reads gradientReads() {
+    return gradientReads;
+  }
 }

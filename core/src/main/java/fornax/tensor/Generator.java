@@ -1,0 +1,59 @@
+package fornax.tensor;
+
+import fornax.array.DType;
+import fornax.array.Shape;
+import fornax.backend.Backend;
+import fornax.backend.NdArray;
+import fornax.backend.Owner;
+import fornax.backend.Philox;
+import java.lang.foreign.MemorySegment;
+
+/// Where randomness on a device comes from: the random state of [Philox], which is a seed and a
+/// step, and the number of the next stream. What is drawn depends on these three alone, so a run
+/// resumes by its seed and step.
+public final class Generator implements AutoCloseable {
+  private final Backend backend;
+  private final long seed;
+  private final NdArray state;
+  private long step;
+  private int streams;
+
+  public Generator(Backend backend, long seed) {
+    this.backend = backend;
+    this.seed = seed;
+    this.state = backend.memory().allocate(DType.I32, Shape.of(Philox.STATE_WORDS), Owner.DATA);
+    setStep(0);
+  }
+
+  public long seed() {
+    return seed;
+  }
+
+  public long step() {
+    return step;
+  }
+
+  /// Starts step `newStep`, a training step for example: other numbers, and streams from 0 again.
+  public void setStep(long newStep) {
+    step = newStep;
+    streams = 0;
+    int[] words = {(int) seed, (int) (seed >>> 32), (int) step, (int) (step >>> 32)};
+    backend.upload(MemorySegment.ofArray(words), state);
+    state.buffer().changed();
+  }
+
+  /// The random state on the device, I32 `[4]`.
+  public NdArray state() {
+    return state;
+  }
+
+  /// A stream that was not used in this step.
+  public int nextStream() {
+    return streams++;
+  }
+
+  @Override
+  public void close() {
+    state.buffer().release();
+  }
+}

@@ -1,0 +1,215 @@
+package fornax.tensor;
+
+import fornax.array.DType;
+import fornax.array.Shape;
+import fornax.backend.Backend;
+import fornax.backend.Binary;
+import fornax.backend.NdArray;
+import fornax.backend.Owner;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
+import java.util.ArrayDeque;
+import java.util.concurrent.atomic.AtomicLong;
+import org.jspecify.annotations.Nullable;
+
+/// One value on the tape: the operation that made it with what its gradient rule needs, or a leaf
+/// that collects its gradient.
+///
+/// Held by tensor handles, by the nodes that consume it, and by a backward pass that has it in its
+/// queue; the last to let go releases what it saved, whether or not backward ever ran.
+final class Node {
+  private static final VarHandle HOLDERS;
+  private static final AtomicLong NEXT_ORDER = new AtomicLong();
+
+  static {
+    try {
+      HOLDERS = MethodHandles.lookup().findVarHandle(Node.class, "holders", int.class);
+    } catch (ReflectiveOperationException e) {
+      throw new ExceptionInInitializerError(e);
+    }
+  }
+
+  final String op;
+  final long order = NEXT_ORDER.getAndIncrement();
+  final Backend backend;
+  final DType dtype;
+  final Shape shape;
+  private final boolean transposed;
+  private final @Nullable GradientRule rule;
+
+  @Nullable Node[] inputs;
+  Saved[] saved;
+  @Nullable NdArray gradient;
+  boolean queued;
+  private boolean consumed;
+
+  @SuppressWarnings("unused") // by HOLDERS
+  private volatile int holders = 1;
+
+  private Node(
+      String op,
+      Backend backend,
+      NdArray y,
+      @Nullable GradientRule rule,
+      @Nullable Node[] inputs,
+      Saved[] saved) {
+    this.op = op;
+    this.backend = backend;
+    this.dtype = y.dtype();
+    this.shape = y.shape();
+    this.transposed =
+        rule != null && y.rank() >= 2 && !y.isContiguous() && y.transpose().isContiguous();
+    this.rule = rule;
+    this.inputs = inputs;
+    this.saved = saved;
+  }
+
+  static Node leaf(Backend backend, NdArray y) {
+    return new Node("leaf", backend, y, null, new Node[0], new Saved[0]);
+  }
+
+  /// Retains the inputs' nodes and the saved arrays.
+  static Node of(
+      String op, Backend backend, NdArray y, GradientRule rule, Tensor[] inputs, NdArray[] saved) {
+    @Nullable Node[] nodes = new Node[inputs.length];
+    for (int i = 0; i < inputs.length; i++) {
+      Node node = inputs[i].node();
+      if (node != null) {
+        node.retain();
+        nodes[i] = node;
+      }
+    }
+    Saved[] values = new Saved[saved.length];
+    for (int i = 0; i < saved.length; i++) {
+      values[i] = Saved.of(saved[i]);
+    }
+    return new Node(op, backend, y, rule, nodes, values);
+  }
+
+  boolean isLeaf() {
+    return rule == null;
+  }
+
+  boolean isConsumed() {
+    return consumed;
+  }
+
+  void retain() {
+    int _ = (int) HOLDERS.getAndAdd(this, 1);
+  }
+
+  void release() {
+    if ((int) HOLDERS.getAndAdd(this, -1) > 1) {
+      return;
+    }
+    ArrayDeque<Node> dead = new ArrayDeque<>();
+    dead.add(this);
+    for (Node node = dead.poll(); node != null; node = dead.poll()) {
+      node.dropGradient();
+      node.dropSaved();
+      node.dropInputs(dead);
+    }
+  }
+
+  /// Runs the rule, then releases everything it needed.
+  void apply(Backprop g) {
+    GradientRule gradientRule = rule;
+    if (gradientRule == null) {
+      return;
+    }
+    gradientRule.apply(g);
+    consumed = true;
+    dropGradient();
+    dropSaved();
+    ArrayDeque<Node> dead = new ArrayDeque<>(0);
+    dropInputs(dead);
+    for (Node node = dead.poll(); node != null; node = dead.poll()) {
+      node.dropGradient();
+      node.dropSaved();
+      node.dropInputs(dead);
+    }
+  }
+
+  void dropGradient() {
+    NdArray array = gradient;
+    if (array != null) {
+      gradient = null;
+      array.buffer().release();
+    }
+  }
+
+  private void dropSaved() {
+    Saved[] values = saved;
+    saved = new Saved[0];
+    for (Saved value : values) {
+      value.array().buffer().release();
+    }
+  }
+
+  private void dropInputs(ArrayDeque<Node> dead) {
+    @Nullable Node[] nodes = inputs;
+    inputs = new Node[0];
+    for (Node node : nodes) {
+      if (node != null && (int) HOLDERS.getAndAdd(node, -1) == 1) {
+        dead.add(node);
+      }
+    }
+  }
+
+  /// An array for this node's gradient, in the order of the value's memory: the gradient of a
+  /// transposed weight comes out as the weight itself lies, and passes on as a view.
+  NdArray allocateGradient() {
+    return transposed
+        ? backend.memory().allocate(dtype, swapLast(shape), Owner.GRADIENTS).transpose()
+        : backend.memory().allocate(dtype, shape, Owner.GRADIENTS);
+  }
+
+  private static Shape swapLast(Shape shape) {
+    return shape.with(-1, shape.dim(-2)).with(-2, shape.dim(-1));
+  }
+
+  /// Adds `dx`, whose hold passes to this node.
+  void accumulate(NdArray dx) {
+    NdArray sum = gradient;
+    if (sum == null) {
+      gradient = dx;
+      if (isLeaf()
+          && (!dx.isContiguous() || dx.dtype() != dtype || dx.buffer().bytes() != dx.bytes())) {
+        gradient = backend.memory().allocate(dtype, shape, Owner.GRADIENTS);
+        backend.copy(dx, gradient);
+        dx.buffer().release();
+      }
+      return;
+    }
+    NdArray into = writable(sum);
+    backend.binary(Binary.ADD, sum, dx, into);
+    dx.buffer().release();
+    replaceGradient(sum, into);
+  }
+
+  /// The gradient so far in an array that nobody else holds; null where there is none yet.
+  @Nullable NdArray ownGradient() {
+    NdArray sum = gradient;
+    if (sum == null) {
+      return null;
+    }
+    NdArray own = writable(sum);
+    if (own != sum) {
+      backend.copy(sum, own);
+      replaceGradient(sum, own);
+    }
+    return own;
+  }
+
+  private NdArray writable(NdArray sum) {
+    boolean dense = sum.isContiguous() || sum.rank() >= 2 && sum.transpose().isContiguous();
+    return dense && sum.dtype() == dtype && sum.buffer().holders() == 1 ? sum : allocateGradient();
+  }
+
+  private void replaceGradient(NdArray before, NdArray after) {
+    if (after != before) {
+      gradient = after;
+      before.buffer().release();
+    }
+  }
+}

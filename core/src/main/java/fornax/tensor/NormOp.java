@@ -1,0 +1,148 @@
+package fornax.tensor;
+
+import fornax.array.DType;
+import fornax.array.Shape;
+import fornax.array.ShapeException;
+import fornax.backend.NdArray;
+import org.jspecify.annotations.Nullable;
+
+/// Layer and RMS normalisation over the last axes; gradients as in [fornax.backend.Backend].
+final class NormOp {
+  private NormOp() {}
+
+  static Tensor layerNorm(
+      Tensor x, int axes, @Nullable Tensor weight, @Nullable Tensor bias, double epsilon) {
+    try (var call = Call.of("layerNorm", inputs(x, weight, bias))) {
+      Shape rows = rows(call, x, axes, weight, bias);
+      DType type = statistics(x);
+      NdArray flat = call.contiguous(x).reshape(rows);
+      NdArray y = call.allocate(x.dtype(), x.shape());
+      NdArray mean = call.allocate(type, Shape.of(rows.dim(0)));
+      NdArray rstd = call.allocate(type, Shape.of(rows.dim(0)));
+      NdArray w = row(call, weight);
+      call.backend.layerNorm(flat, w, row(call, bias), epsilon, y.reshape(rows), mean, rstd);
+      int biasInput = bias == null ? -1 : weight == null ? 1 : 2;
+      GradientRule rule =
+          g -> {
+            NdArray dx = g.wants(0) ? g.like(0) : null;
+            Backprop.@Nullable Target dw =
+                weight == null || !g.wants(1) ? null : g.rowMajorTarget(1);
+            Backprop.@Nullable Target db =
+                biasInput < 0 || !g.wants(biasInput) ? null : g.rowMajorTarget(biasInput);
+            boolean accumulate = zeroIfOneIsNew(g, dw, db);
+            g.backend()
+                .layerNormGradient(
+                    g.saved(0),
+                    w == null ? null : g.saved(3),
+                    g.saved(1),
+                    g.saved(2),
+                    g.contiguousDy().reshape(rows),
+                    dx == null ? null : dx.reshape(rows),
+                    row(dw),
+                    row(db),
+                    accumulate);
+            if (dx != null) {
+              g.give(0, dx);
+            }
+          };
+      return w == null
+          ? call.result(y, rule, flat, mean, rstd)
+          : call.result(y, rule, flat, mean, rstd, w);
+    }
+  }
+
+  static Tensor rmsNorm(Tensor x, int axes, @Nullable Tensor weight, double epsilon) {
+    try (var call = Call.of("rmsNorm", inputs(x, weight, null))) {
+      Shape rows = rows(call, x, axes, weight, null);
+      NdArray flat = call.contiguous(x).reshape(rows);
+      NdArray y = call.allocate(x.dtype(), x.shape());
+      NdArray rstd = call.allocate(statistics(x), Shape.of(rows.dim(0)));
+      NdArray w = row(call, weight);
+      call.backend.rmsNorm(flat, w, epsilon, y.reshape(rows), rstd);
+      GradientRule rule =
+          g -> {
+            NdArray dx = g.wants(0) ? g.like(0) : null;
+            Backprop.@Nullable Target dw =
+                weight == null || !g.wants(1) ? null : g.rowMajorTarget(1);
+            g.backend()
+                .rmsNormGradient(
+                    g.saved(0),
+                    w == null ? null : g.saved(2),
+                    g.saved(1),
+                    g.contiguousDy().reshape(rows),
+                    dx == null ? null : dx.reshape(rows),
+                    row(dw),
+                    dw != null && dw.accumulate());
+            if (dx != null) {
+              g.give(0, dx);
+            }
+          };
+      return w == null ? call.result(y, rule, flat, rstd) : call.result(y, rule, flat, rstd, w);
+    }
+  }
+
+  private static Tensor[] inputs(Tensor x, @Nullable Tensor weight, @Nullable Tensor bias) {
+    if (weight == null) {
+      return bias == null ? new Tensor[] {x} : new Tensor[] {x, bias};
+    }
+    return bias == null ? new Tensor[] {x, weight} : new Tensor[] {x, weight, bias};
+  }
+
+  // [rows, columns]: the axes before and those that are normalised.
+  private static Shape rows(
+      Call call, Tensor x, int axes, @Nullable Tensor weight, @Nullable Tensor bias) {
+    call.needFloating(x);
+    if (axes < 1 || axes > x.rank()) {
+      throw new ShapeException(
+          call.op
+              + ": wrong number of axes; got "
+              + axes
+              + " of "
+              + x.shape()
+              + "; need 1 to "
+              + x.rank());
+    }
+    Shape normal = x.shape().trailing(axes);
+    for (Tensor parameter : new @Nullable Tensor[] {weight, bias}) {
+      if (parameter != null && !parameter.shape().equals(normal)) {
+        throw new ShapeException(
+            call.op
+                + ": weight or bias does not fit; got "
+                + parameter.shape()
+                + " for x "
+                + x.shape()
+                + "; need "
+                + normal);
+      }
+    }
+    long columns = normal.elements();
+    return Shape.of(columns == 0 ? 0 : x.elements() / columns, columns);
+  }
+
+  private static DType statistics(Tensor x) {
+    return x.dtype() == DType.F64 ? DType.F64 : DType.F32;
+  }
+
+  private static @Nullable NdArray row(Call call, @Nullable Tensor parameter) {
+    return parameter == null
+        ? null
+        : call.contiguous(parameter).reshape(Shape.of(parameter.elements()));
+  }
+
+  private static @Nullable NdArray row(Backprop.@Nullable Target target) {
+    return target == null ? null : target.array().reshape(Shape.of(target.array().elements()));
+  }
+
+  // One flag serves both parameters: where only one has a gradient already, the other starts from
+  // zero.
+  private static boolean zeroIfOneIsNew(
+      Backprop g, Backprop.@Nullable Target a, Backprop.@Nullable Target b) {
+    boolean accumulate = a != null && a.accumulate() || b != null && b.accumulate();
+    for (Backprop.@Nullable Target target : new Backprop.@Nullable Target[] {a, b}) {
+      if (accumulate && target != null && !target.accumulate()) {
+        g.backend().fill(target.array(), 0);
+      }
+    }
+    return accumulate;
+  }
+}
