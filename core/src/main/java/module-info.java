@@ -9,6 +9,8 @@ module fornax.core {
   exports fornax.backend;
   exports fornax.backend.reference;
   exports fornax.tensor;
+  exports fornax.nn;
+  exports fornax.optim;
   exports fornax.io;
 
   uses fornax.backend.BackendProvider;

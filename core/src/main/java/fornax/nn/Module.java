@@ -1,0 +1,196 @@
+package fornax.nn;
+
+import fornax.backend.Owner;
+import fornax.tensor.Tensor;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.SequencedMap;
+
+/// Something with parameters: a layer, a block of layers, a model.
+///
+/// A constructor names what the module is made of, by [#parameter(String, Tensor)] and
+/// [#child(String, Module)]; a parameter's path is the names from the outermost module to it, such
+/// as `blocks.0.attention.qkv.weight`. A module owns its parameters: they belong to no scope, and
+/// [#close()] gives their memory back. What it computes it offers as methods; modules that map one
+/// tensor to one are [Layer]s.
+///
+/// ```java
+/// final class Scale extends Layer {
+///   private final Tensor factor;
+///
+///   Scale(Weights weights, long width) {
+///     factor = parameter("factor", weights.create(Initializer.ones(), width));
+///   }
+///
+///   @Override
+///   public Tensor forward(Tensor x) {
+///     return x.mul(factor);
+///   }
+/// }
+/// ```
+public abstract class Module implements AutoCloseable {
+  private final SequencedMap<String, Tensor> parameters = new LinkedHashMap<>();
+  private final SequencedMap<String, Module> children = new LinkedHashMap<>();
+  private boolean training = true;
+
+  /// A module without parameters yet, in training mode.
+  protected Module() {}
+
+  /// Registers `value` as the parameter `name` and returns it: a leaf that takes a gradient,
+  /// counted as a parameter, outside all scopes.
+  ///
+  /// @throws IllegalArgumentException if the name is empty, has a dot or is taken, or if the type
+  ///   has no gradients
+  protected final Tensor parameter(String name, Tensor value) {
+    checkName(name);
+    if (!value.dtype().isFloating()) {
+      throw new IllegalArgumentException(
+          "parameter: type without gradients; got "
+              + value.dtype()
+              + " "
+              + value.shape()
+              + " for "
+              + name
+              + "; need a floating type");
+    }
+    Tensor parameter = value.escape().requiresGrad(true);
+    parameter.array().buffer().setOwner(Owner.PARAMETERS);
+    parameters.put(name, parameter);
+    return parameter;
+  }
+
+  /// Registers `module` as the part `name` and returns it; it is closed with this module.
+  ///
+  /// @throws IllegalArgumentException if the name is empty, has a dot or is taken
+  protected final <M extends Module> M child(String name, M module) {
+    checkName(name);
+    children.put(name, module);
+    return module;
+  }
+
+  private void checkName(String name) {
+    if (name.isEmpty()
+        || name.indexOf('.') >= 0
+        || parameters.containsKey(name)
+        || children.containsKey(name)) {
+      throw new IllegalArgumentException(
+          getClass().getSimpleName()
+              + ": name not usable; got \""
+              + name
+              + "\"; need one without dots that is not among "
+              + parameters.keySet()
+              + " and "
+              + children.keySet());
+    }
+  }
+
+  /// All parameters, the parts' included, by path, in the order of registration.
+  public final SequencedMap<String, Tensor> parameters() {
+    SequencedMap<String, Tensor> all = new LinkedHashMap<>();
+    collect("", all);
+    return Collections.unmodifiableSequencedMap(all);
+  }
+
+  private void collect(String prefix, Map<String, Tensor> all) {
+    parameters.forEach((name, tensor) -> all.put(prefix + name, tensor));
+    children.forEach((name, module) -> module.collect(prefix + name + ".", all));
+  }
+
+  /// The parts by name, in the order of registration.
+  public final SequencedMap<String, Module> children() {
+    return Collections.unmodifiableSequencedMap(children);
+  }
+
+  /// The parameters registered here, without those of the parts.
+  final SequencedMap<String, Tensor> ownParameters() {
+    return parameters;
+  }
+
+  /// The number of elements in all parameters.
+  public final long parameterCount() {
+    return parameters().values().stream().mapToLong(Tensor::elements).sum();
+  }
+
+  /// Turns on what belongs to training alone (dropout), here and in all parts.
+  public final void train() {
+    setTraining(true);
+  }
+
+  /// Turns off what belongs to training alone.
+  public final void eval() {
+    setTraining(false);
+  }
+
+  private void setTraining(boolean on) {
+    training = on;
+    children.values().forEach(module -> module.setTraining(on));
+  }
+
+  /// Whether this is in training mode, as it is when it is made.
+  public final boolean isTraining() {
+    return training;
+  }
+
+  /// Forgets all gradients.
+  public final void zeroGrad() {
+    parameters().values().forEach(Tensor::zeroGrad);
+  }
+
+  /// A table of the layers: path, type, shapes of the parameters, their number and bytes, and the
+  /// totals.
+  public final String summary() {
+    return Summary.of(this);
+  }
+
+  /// The name under which the parameter at `path` stands in a file. A model overrides this where
+  /// other programs use other names.
+  protected String storedName(String path) {
+    return path;
+  }
+
+  /// Writes all parameters to a `.safetensors` file, replacing it as a whole.
+  ///
+  /// @throws IOException if it cannot be written; the old contents are then still there
+  public final void save(Path file) throws IOException {
+    save(file, Map.of());
+  }
+
+  /// Writes all parameters with `metadata` to a `.safetensors` file, replacing it as a whole.
+  ///
+  /// @throws IOException if it cannot be written; the old contents are then still there
+  public final void save(Path file, Map<String, String> metadata) throws IOException {
+    TensorFile.save(file, storedParameters(), metadata);
+  }
+
+  /// Reads all parameters from a `.safetensors` file. Names and shapes are checked before the first
+  /// parameter changes.
+  ///
+  /// @return the file's metadata
+  /// @throws IOException if the file cannot be read, is corrupt, lacks a parameter, holds another
+  ///   tensor, or one of another shape; the message names all of these
+  public final Map<String, String> load(Path file) throws IOException {
+    return TensorFile.load(file, storedParameters());
+  }
+
+  /// All parameters by the name they have in a file.
+  public final SequencedMap<String, Tensor> storedParameters() {
+    SequencedMap<String, Tensor> stored = new LinkedHashMap<>();
+    parameters().forEach((path, tensor) -> stored.put(storedName(path), tensor));
+    return Collections.unmodifiableSequencedMap(stored);
+  }
+
+  /// Gives the memory of all parameters back. Closing twice does nothing.
+  @Override
+  public void close() {
+    children.values().forEach(Module::close);
+    parameters.values().forEach(Tensor::close);
+  }
+
+  @Override
+  public String toString() {
+    return getClass().getSimpleName();
+  }
+}
