@@ -10,6 +10,8 @@ module fornax.models {
   requires me.tongfei.progressbar;
 
   exports fornax.data;
+  exports fornax.models.gpt;
+  exports fornax.models.mlp;
 
   // picocli sets the fields of the commands.
   opens fornax.cli to
