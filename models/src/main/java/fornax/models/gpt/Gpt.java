@@ -1,0 +1,209 @@
+package fornax.models.gpt;
+
+import fornax.array.ShapeException;
+import fornax.backend.Backend;
+import fornax.backend.Unary;
+import fornax.nn.CausalSelfAttention;
+import fornax.nn.Dropout;
+import fornax.nn.Embedding;
+import fornax.nn.FeedForward;
+import fornax.nn.Initializer;
+import fornax.nn.Layer;
+import fornax.nn.LayerNorm;
+import fornax.nn.Linear;
+import fornax.nn.Module;
+import fornax.nn.Sequential;
+import fornax.nn.Weights;
+import fornax.tensor.Generator;
+import fornax.tensor.LossOptions;
+import fornax.tensor.Scope;
+import fornax.tensor.Tensor;
+import java.util.ArrayList;
+import java.util.List;
+
+/// GPT-2: a transformer that predicts the next token.
+///
+/// Embeddings of tokens and positions, then blocks of attention and feed-forward layers on a
+/// residual stream, each behind its layer norm; the token table is also the output head. Letters: B
+/// sequences of T tokens, width C, vocabulary V. Source: Radford et al., "Language Models are
+/// Unsupervised Multitask Learners", 2019; initial values as in nanoGPT.
+///
+/// ```java
+/// try (var gpt = new Gpt(GptConfig.preset("nano").withVocabulary(77), Weights.seeded(1337))) {
+///   try (var scope = Scope.open()) {
+///     gpt.loss(tokens, targets).backward();
+///   }
+/// }
+/// ```
+public final class Gpt extends Module {
+  private static final double INITIAL_DEVIATION = 0.02; // GPT-2's
+
+  private final GptConfig config;
+  private final Backend backend;
+  private final Generator generator;
+  private final Embedding tokenTable;
+  private final Embedding positionTable;
+  private final Dropout dropout;
+  private final Sequential blocks;
+  private final LayerNorm norm;
+
+  /// A model with random parameters: normal with standard deviation 0.02, the layers that write to
+  /// the residual stream 0.02/√(2·layers), biases 0. Dropout draws from the same seed.
+  public Gpt(GptConfig config, Weights weights) {
+    this.config = config;
+    backend = weights.backend();
+    generator = new Generator(weights.backend(), weights.seed());
+    Initializer normal = Initializer.normal(INITIAL_DEVIATION);
+    tokenTable =
+        child("tokens", new Embedding(weights, config.vocabulary(), config.width(), normal));
+    positionTable =
+        child("positions", new Embedding(weights, config.context(), config.width(), normal));
+    dropout = child("dropout", new Dropout(config.dropout(), generator));
+    List<Block> list = new ArrayList<>();
+    for (int i = 0; i < config.layers(); i++) {
+      list.add(new Block(config, weights, generator));
+    }
+    blocks = child("blocks", new Sequential(list));
+    norm = child("norm", new LayerNorm(weights, config.width()));
+  }
+
+  /// `x + attention(norm(x))`, then the same with the feed-forward layers. Shapes: `[B, T, C] → [B,
+  /// T, C]`.
+  private static final class Block extends Layer {
+    private final LayerNorm attentionNorm;
+    private final CausalSelfAttention attention;
+    private final LayerNorm feedForwardNorm;
+    private final FeedForward feedForward;
+
+    Block(GptConfig config, Weights weights, Generator generator) {
+      long c = config.width();
+      Linear.Options inner =
+          Linear.Options.DEFAULT
+              .withWeight(Initializer.normal(INITIAL_DEVIATION))
+              .withBias(Initializer.zeros());
+      Linear.Options residual =
+          inner.withWeight(
+              Initializer.normal(INITIAL_DEVIATION / Math.sqrt(2.0 * config.layers())));
+      attentionNorm = child("attentionNorm", new LayerNorm(weights, c));
+      attention =
+          child(
+              "attention",
+              new CausalSelfAttention(
+                  new Linear(weights, c, 3 * c, inner),
+                  new Linear(weights, c, c, residual),
+                  config.heads(),
+                  new Dropout(config.dropout(), generator)));
+      feedForwardNorm = child("feedForwardNorm", new LayerNorm(weights, c));
+      feedForward =
+          child(
+              "feedForward",
+              new FeedForward(
+                  new Linear(weights, c, 4 * c, inner.withActivation(Unary.GELU_TANH)),
+                  new Linear(weights, 4 * c, c, residual),
+                  new Dropout(config.dropout(), generator)));
+    }
+
+    @Override
+    public Tensor forward(Tensor x) {
+      try (var scope = Scope.open()) {
+        Tensor attended = x.add(attention.forward(attentionNorm.forward(x))); // [B, T, C]
+        return scope.keep(
+            attended.add(feedForward.forward(feedForwardNorm.forward(attended)))); // [B, T, C]
+      }
+    }
+  }
+
+  public GptConfig config() {
+    return config;
+  }
+
+  /// The device that the parameters are on.
+  public Backend backend() {
+    return backend;
+  }
+
+  /// The random state of dropout: set its step before each training step.
+  public Generator generator() {
+    return generator;
+  }
+
+  /// The logits of the token after each position. Shapes: `tokens (I32) [B, T] → [B, T, V]`.
+  ///
+  /// @throws ShapeException if tokens are not of rank 2, or longer than the context
+  public Tensor logits(Tensor tokens) {
+    try (var scope = Scope.open()) {
+      return scope.keep(head(hidden(tokens))); // [B, T, V]
+    }
+  }
+
+  /// The logits of the token after the last position alone. Shapes: `tokens (I32) [B, T] → [B, V]`.
+  ///
+  /// @throws ShapeException if tokens are not of rank 2, empty, or longer than the context
+  public Tensor nextLogits(Tensor tokens) {
+    try (var scope = Scope.open()) {
+      return scope.keep(head(hidden(tokens).select(1, tokens.dim(1) - 1))); // [B, C] to [B, V]
+    }
+  }
+
+  /// The mean cross-entropy of `targets`, the tokens after each of `tokens`, in nats; targets of
+  /// [LossOptions#DEFAULT]'s ignored index don't count. Shapes: `tokens, targets (I32) [B, T] →
+  /// []`.
+  ///
+  /// @throws ShapeException if tokens are not of rank 2, longer than the context, or of another
+  ///   shape than targets
+  public Tensor loss(Tensor tokens, Tensor targets) {
+    if (!tokens.shape().equals(targets.shape())) {
+      throw new ShapeException(
+          "gpt: targets of another shape; got tokens "
+              + tokens.shape()
+              + " and targets "
+              + targets.shape()
+              + "; need one shape [B, T]");
+    }
+    try (var scope = Scope.open()) {
+      Tensor rows = hidden(tokens).reshape(-1, config.width()); // [B·T, C]
+      Tensor vocabulary = tokenTable.weight().transpose(); // [C, V]
+      return scope.keep(
+          rows.linearCrossEntropy(vocabulary, targets.reshape(-1), LossOptions.DEFAULT));
+    }
+  }
+
+  // The residual stream behind the last block, normalised: [B, T] to [B, T, C].
+  private Tensor hidden(Tensor tokens) {
+    if (tokens.rank() != 2) {
+      throw new ShapeException(
+          "gpt: tokens of wrong rank; got " + tokens.shape() + "; need [B, T]");
+    }
+    long length = tokens.dim(1);
+    if (length > config.context()) {
+      throw new ShapeException(
+          "gpt: sequence longer than the context; got "
+              + length
+              + " in tokens "
+              + tokens.shape()
+              + "; need at most "
+              + config.context());
+    }
+    try (var scope = Scope.open()) {
+      Tensor positions = positionTable.weight().slice(0, 0, length); // [T, C]
+      Tensor x = dropout.forward(tokenTable.forward(tokens).add(positions)); // [B, T, C]
+      return scope.keep(norm.forward(blocks.forward(x))); // [B, T, C]
+    }
+  }
+
+  private Tensor head(Tensor x) {
+    return x.linear(tokenTable.weight().transpose(), null, null); // [.., C] to [.., V]
+  }
+
+  /// Files hold GPT-2's names as Hugging Face publishes them, such as `h.0.attn.c_attn.weight`.
+  @Override
+  protected String storedName(String path) {
+    return HuggingFaceNames.of(path);
+  }
+
+  @Override
+  public void close() {
+    super.close();
+    generator.close();
+  }
+}

@@ -1,0 +1,117 @@
+package fornax.models.gpt;
+
+import fornax.backend.Philox;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.stream.IntStream;
+
+/// How a token is chosen from logits: those outside the `topK` likeliest are dropped, then those
+/// outside the smallest set whose probability at this temperature reaches `topP`, then one is
+/// drawn.
+///
+/// @param temperature what logits are divided by; 0 takes the likeliest always
+/// @param topK how many tokens may be drawn; 0: all
+/// @param topP the probability that the tokens which may be drawn reach together; 1: all. Source:
+///   arXiv:1904.09751
+/// @param seed the seed of the draws: draw `i` depends on seed and `i` alone
+public record Sampling(double temperature, int topK, double topP, long seed) {
+  /// Always the likeliest token.
+  public static final Sampling GREEDY = new Sampling(0, 0, 1, 0);
+
+  /// @throws IllegalArgumentException if temperature or topK is negative, or topP outside (0, 1]
+  public Sampling {
+    if (!(temperature >= 0 && temperature < Double.POSITIVE_INFINITY)) {
+      throw new IllegalArgumentException(
+          "temperature: not usable; got " + temperature + "; need a number of at least 0");
+    }
+    if (topK < 0) {
+      throw new IllegalArgumentException(
+          "top-k: negative; got " + topK + "; need at least 1, or 0 for all tokens");
+    }
+    if (!(topP > 0 && topP <= 1)) {
+      throw new IllegalArgumentException("top-p: not usable; got " + topP + "; need 0 < p <= 1");
+    }
+  }
+
+  /// From all tokens, at temperature 1.
+  public static Sampling seeded(long seed) {
+    return new Sampling(1, 0, 1, seed);
+  }
+
+  public Sampling withTemperature(double value) {
+    return new Sampling(value, topK, topP, seed);
+  }
+
+  public Sampling withTopK(int count) {
+    return new Sampling(temperature, count, topP, seed);
+  }
+
+  public Sampling withTopP(double probability) {
+    return new Sampling(temperature, topK, probability, seed);
+  }
+
+  /// The token chosen in draw `draw` from `logits`, one for each token; of equals, the first is the
+  /// likelier.
+  ///
+  /// @throws IllegalArgumentException if a logit is NaN, or none is finite
+  public int choose(float[] logits, long draw) {
+    int best = 0;
+    for (int i = 0; i < logits.length; i++) {
+      if (Float.isNaN(logits[i])) {
+        throw new IllegalArgumentException("sample: logit is NaN; got token " + i);
+      }
+      best = logits[i] > logits[best] ? i : best;
+    }
+    if (!Float.isFinite(logits[best])) {
+      throw new IllegalArgumentException(
+          "sample: logits not finite; got a maximum of " + logits[best]);
+    }
+    if (temperature == 0 || topK == 1) {
+      return best;
+    }
+    int[] order = order(logits);
+    double[] weights = new double[order.length];
+    double total = 0;
+    for (int i = 0; i < order.length; i++) {
+      weights[i] = StrictMath.exp(((double) logits[order[i]] - logits[best]) / temperature);
+      total += weights[i];
+    }
+    double limit = topP * total;
+    double kept = 0;
+    int count = 0;
+    while (count < order.length && (count == 0 || kept < limit)) {
+      kept += weights[count++];
+    }
+    double threshold = uniform(draw) * kept;
+    double sum = 0;
+    for (int i = 0; i < count - 1; i++) {
+      sum += weights[i];
+      if (sum > threshold) {
+        return order[i];
+      }
+    }
+    return order[count - 1];
+  }
+
+  // The tokens that topK leaves: by falling logit where a limit needs that, else as they come.
+  private int[] order(float[] logits) {
+    if (topP == 1 && (topK == 0 || topK >= logits.length)) {
+      return IntStream.range(0, logits.length).toArray();
+    }
+    int[] order =
+        IntStream.range(0, logits.length)
+            .boxed()
+            .sorted(Comparator.comparingDouble((Integer i) -> -logits[i]))
+            .mapToInt(Integer::intValue)
+            .toArray();
+    return topK == 0 ? order : Arrays.copyOf(order, Math.min(topK, order.length));
+  }
+
+  // 53 bits of Philox in [0, 1): keyed by the seed, counted by the draw.
+  private double uniform(long draw) {
+    int[] words = new int[4];
+    Philox.block((int) seed, (int) (seed >>> 32), (int) draw, (int) (draw >>> 32), 0, 0, words);
+    long bits = (words[0] & 0xffffffffL) << 32 | (words[1] & 0xffffffffL);
+    return (bits >>> 11) * 0x1p-53;
+  }
+}
