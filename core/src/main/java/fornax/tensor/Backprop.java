@@ -27,6 +27,7 @@ final class Backprop {
   private final PriorityQueue<Node> queue =
       new PriorityQueue<>(Comparator.comparingLong((Node node) -> node.order).reversed());
   private final List<Buffer> temporaries = new ArrayList<>();
+  private final List<Buffer> ungiven = new ArrayList<>(); // held by the rule that is running
   private Node node;
 
   private Backprop(Node root) {
@@ -60,6 +61,10 @@ final class Backprop {
         buffer.release();
       }
       temporaries.clear();
+      for (Buffer buffer : ungiven) { // an error stopped the rule
+        buffer.release();
+      }
+      ungiven.clear();
       next.release();
     }
   }
@@ -142,7 +147,7 @@ final class Backprop {
     if (buffer.holders() > 1 || !array.isContiguous()) {
       return null;
     }
-    buffer.retain();
+    hold(array);
     return array;
   }
 
@@ -165,9 +170,11 @@ final class Backprop {
     return Objects.requireNonNull(node.inputs[index]);
   }
 
-  /// A contiguous array for a gradient, to be given; the caller holds it.
+  /// A contiguous array for a gradient, to be given.
   NdArray allocate(DType dtype, Shape shape) {
-    return backend().memory().allocate(dtype, shape, Owner.GRADIENTS);
+    NdArray array = backend().memory().allocate(dtype, shape, Owner.GRADIENTS);
+    ungiven.add(array.buffer());
+    return array;
   }
 
   /// A contiguous array of the shape and type of an input.
@@ -176,14 +183,10 @@ final class Backprop {
     return allocate(to.dtype, to.shape);
   }
 
-  /// `dy` itself where nobody else holds it, to be written over, or a new array like it; the caller
-  /// holds it. `dy` must be contiguous.
+  /// `dy` itself where nobody else holds it, to be written over, or a temporary like it. `dy` must
+  /// be contiguous.
   NdArray reuse(NdArray dy) {
-    if (dy.buffer().holders() == 1) {
-      dy.buffer().retain();
-      return dy;
-    }
-    return allocate(dy.dtype(), dy.shape());
+    return dy.buffer().holders() == 1 ? dy : temporary(dy.dtype(), dy.shape());
   }
 
   /// A contiguous array that is released when the rule returns.
@@ -195,6 +198,7 @@ final class Backprop {
 
   /// Gives an input its gradient, of its shape; the hold passes over.
   void give(int input, NdArray dx) {
+    given(dx);
     Node to = node.inputs[input];
     if (to == null) {
       dx.buffer().release();
@@ -204,10 +208,20 @@ final class Backprop {
     enqueue(to);
   }
 
+  private void given(NdArray dx) {
+    int last = ungiven.lastIndexOf(dx.buffer());
+    ungiven.remove(last);
+  }
+
+  private void hold(NdArray dx) {
+    dx.buffer().retain();
+    ungiven.add(dx.buffer());
+  }
+
   /// Gives an input an array that is held elsewhere, such as a view of `dy`.
   void pass(int input, NdArray dx) {
     if (wants(input)) {
-      dx.buffer().retain();
+      hold(dx);
       give(input, dx);
     }
   }
@@ -222,6 +236,7 @@ final class Backprop {
     }
     NdArray sum = allocate(to.dtype, aligned(to.shape, dx.rank()));
     backend().reduce(Reduce.SUM, dx, sum);
+    given(dx);
     dx.buffer().release();
     give(input, sum.reshape(to.shape));
   }
@@ -229,7 +244,7 @@ final class Backprop {
   /// [#giveReduced(int, NdArray)] with an array that is held elsewhere.
   void passReduced(int input, NdArray dx) {
     if (wants(input)) {
-      dx.buffer().retain();
+      hold(dx);
       giveReduced(input, dx);
     }
   }
@@ -265,6 +280,7 @@ final class Backprop {
     if (target.accumulate()) {
       backend().copy(target.array(), dense);
     }
+    given(dense);
     input(input).dropGradient();
     input(input).gradient = dense;
     return new Target(dense, target.accumulate());

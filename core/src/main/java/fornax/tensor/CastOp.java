@@ -41,7 +41,8 @@ final class CastOp {
           g -> {
             NdArray dx = call.backend.memory().allocate(x.dtype(), x.shape(), Owner.GRADIENTS);
             call.backend.upload(device.readback(g.contiguousDy()).await(), dx);
-            g.give(0, dx);
+            g.pass(0, dx);
+            dx.buffer().release();
           };
       return Tensor.wrap(
           device, y, Node.of("to", device, y, rule, new Tensor[] {x}, new NdArray[0]));

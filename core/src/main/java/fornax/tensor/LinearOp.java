@@ -70,24 +70,19 @@ final class LinearOp {
   private static void activationGradient(Backprop g, Unary activation) {
     NdArray before = g.saved(2);
     NdArray whole = g.contiguousDy();
-    NdArray reused = g.reuse(whole);
-    try {
-      NdArray dy = whole.reshape(before.shape());
-      NdArray d = reused.reshape(before.shape());
-      Backprop.@Nullable Target bias = biasTarget(g);
-      g.backend()
-          .biasActivationGradient(
-              activation,
-              before,
-              g.saved(3),
-              dy,
-              d,
-              bias == null ? null : bias.array(),
-              bias != null && bias.accumulate());
-      products(g, d);
-    } finally {
-      reused.buffer().release();
-    }
+    NdArray dy = whole.reshape(before.shape());
+    NdArray d = g.reuse(whole).reshape(before.shape());
+    Backprop.@Nullable Target bias = biasTarget(g);
+    g.backend()
+        .biasActivationGradient(
+            activation,
+            before,
+            g.saved(3),
+            dy,
+            d,
+            bias == null ? null : bias.array(),
+            bias != null && bias.accumulate());
+    products(g, d);
   }
 
   private static void gradient(Backprop g, NdArray dy) {

@@ -31,6 +31,7 @@ import org.jspecify.annotations.Nullable;
 /// not thread-safe, but may be handed over.
 public final class Tensor implements AutoCloseable {
   private static final Cleaner CLEANER = Cleaner.create();
+  private static final Settings.LeakLevel LEAKS = Settings.leakLevel();
   private static final System.Logger LOG = System.getLogger(Tensor.class.getName());
 
   private final Backend backend;
@@ -324,7 +325,7 @@ public final class Tensor implements AutoCloseable {
       if (closed) {
         return;
       }
-      if (Settings.leakLevel() != Settings.LeakLevel.OFF) {
+      if (LEAKS != Settings.LeakLevel.OFF) {
         LOG.log(
             System.Logger.Level.WARNING,
             "leak: a tensor outside any scope was collected unclosed; got {0}",
@@ -350,7 +351,7 @@ public final class Tensor implements AutoCloseable {
       return;
     }
     closed = true;
-    if (Settings.leakLevel() == Settings.LeakLevel.PARANOID) {
+    if (LEAKS == Settings.LeakLevel.PARANOID) {
       closedAt = new Throwable("closed here");
     }
     if (scope != null && scope.isOfThisThread()) {
