@@ -433,9 +433,9 @@ final class Attention {
     private void writeTile(int rows, int columns, HeadsView view, int row, int column) {
       long at = start(view, row) + (long) column * view.elementBytes();
       if (view.bfloat16()) {
-        matmul.storeBfloat16(tile, rows, columns, view.data(), at, view.rowBytes());
+        matmul.storeBfloat16(tile, lanes, rows, columns, view.data(), at, view.rowBytes());
       } else {
-        matmul.store(tile, rows, columns, view.data(), at, view.rowBytes());
+        matmul.store(tile, lanes, rows, columns, view.data(), at, view.rowBytes());
       }
     }
   }

@@ -26,6 +26,12 @@ final class Matmul {
   /// The most columns of a task; this bounds the partial sums of a BF16 result.
   private static final int MAX_COLUMNS = 2048;
 
+  /// Products with at most this many rows (decoding) read `b` once, in place.
+  private static final int THIN_ROWS = 8;
+
+  /// The columns of a thin product summed at a time: its sums stay in L1.
+  private static final int STRIPE = 1024;
+
   /// Columns of `b` packed at a time: long enough runs for the prefetcher and the TLB.
   private static final int PACK_COLUMNS = 128;
 
@@ -85,6 +91,27 @@ final class Matmul {
     }
   }
 
+  /// The ways to compute a product.
+  private enum Form {
+    /// Packed panels.
+    BLOCKED,
+    /// A few rows: `b` is read in place.
+    THIN,
+    /// One column: the thin product of the transposes.
+    COLUMN
+  }
+
+  private static Form form(MatmulArgs args) {
+    if (args.rows <= THIN_ROWS) {
+      return isReadable(args.b) ? Form.THIN : Form.BLOCKED;
+    }
+    return args.columns == 1 && isReadable(args.a.transposed()) ? Form.COLUMN : Form.BLOCKED;
+  }
+
+  private static boolean isReadable(MatrixView b) {
+    return !b.bfloat16 && (b.columnStride == 1 || b.rowStride == 1);
+  }
+
   /// How one call is cut into tasks, and the tasks.
   private static final class Plan implements Workers.Task {
     final MatmulArgs args;
@@ -95,39 +122,54 @@ final class Matmul {
     final int blockRows;
     final int blockColumns;
     final int batchGroup;
+    final Form form;
 
     Plan(MatmulArgs args, MatmulKernels kernels, int threads) {
       this.args = args;
       this.kernels = kernels;
       this.bias = bias(args);
-      long cells = (long) args.rows * args.columns * Math.max(1, args.inner);
-      int minRowBlocks = ceilDiv(args.rows, MAX_ROWS);
-      int minColumnBlocks = ceilDiv(args.columns, MAX_COLUMNS);
-      int bestRows = minRowBlocks;
-      int bestColumns = minColumnBlocks;
-      long whole = cells * args.batch;
-      if (threads > 1 && whole >= Workers.MIN_PARALLEL_WORK) {
-        long wanted = Math.min(4L * threads, Math.max(threads, whole / (32 * MIN_TASK_WORK)));
-        wanted = Math.min(wanted, Math.max(1, whole / (MIN_TASK_WORK / 8)));
-        double best = Double.MAX_VALUE;
-        int limit = Math.min(ceilDiv(args.rows, kernels.tileRows()), (int) wanted + minRowBlocks);
-        for (int r = minRowBlocks; r <= Math.max(limit, minRowBlocks); r++) {
-          long perColumn = (long) r * args.batch;
-          int c = (int) Math.max(minColumnBlocks, (wanted + perColumn - 1) / perColumn);
-          c = Math.min(c, Math.max(minColumnBlocks, ceilDiv(args.columns, kernels.tileColumns())));
-          double cost = cost(r, c, threads);
-          if (cost < best) {
-            best = cost;
-            bestRows = r;
-            bestColumns = c;
-          }
-        }
+      this.form = form(args);
+      long work = work();
+      int target = 1;
+      if (threads > 1 && work >= Workers.MIN_PARALLEL_WORK) {
+        long worth = Math.max(threads, work / (32 * MIN_TASK_WORK));
+        target = (int) Math.clamp(work / (MIN_TASK_WORK / 8), 1, Math.min(4L * threads, worth));
       }
-      this.blockRows = roundUp(ceilDiv(args.rows, bestRows), kernels.tileRows());
-      this.blockColumns = roundUp(ceilDiv(args.columns, bestColumns), kernels.tileColumns());
+      int[] cut =
+          switch (form) {
+            case BLOCKED -> cut(target, threads);
+            case THIN -> new int[] {1, ceilDiv(target, args.batch)};
+            case COLUMN -> new int[] {ceilDiv(target, args.batch), 1};
+          };
+      int rowUnit = form == Form.BLOCKED ? kernels.tileRows() : kernels.tileColumns();
+      this.blockRows = roundUp(ceilDiv(args.rows, cut[0]), rowUnit);
+      this.blockColumns = roundUp(ceilDiv(args.columns, cut[1]), kernels.tileColumns());
       this.rowBlocks = ceilDiv(args.rows, blockRows);
       this.columnBlocks = ceilDiv(args.columns, blockColumns);
       this.batchGroup = rowBlocks * columnBlocks == 1 ? Math.max(1, args.batch / (8 * threads)) : 1;
+    }
+
+    /// The numbers of row and column blocks that give about `target` tasks at the least cost.
+    private int[] cut(int target, int threads) {
+      int minRows = ceilDiv(args.rows, MAX_ROWS);
+      int minColumns = ceilDiv(args.columns, MAX_COLUMNS);
+      int[] best = {minRows, minColumns};
+      if (target == 1) {
+        return best;
+      }
+      double bestCost = Double.MAX_VALUE;
+      int maxRows = Math.clamp(target, minRows, ceilDiv(args.rows, kernels.tileRows()));
+      int maxColumns = ceilDiv(args.columns, kernels.tileColumns());
+      for (int r = minRows; r <= maxRows; r++) {
+        long tasks = (long) r * args.batch;
+        int c = Math.clamp((target + tasks - 1) / tasks, minColumns, maxColumns);
+        double cost = cost(r, c, threads);
+        if (cost < bestCost) {
+          bestCost = cost;
+          best = new int[] {r, c};
+        }
+      }
+      return best;
     }
 
     /// The estimated time (in multiply-adds) of a cut into `r × c` blocks for each matrix.
@@ -178,7 +220,12 @@ final class Matmul {
       int rows = Math.min(blockRows, args.rows - row);
       int columns = Math.min(blockColumns, args.columns - column);
       for (int batch = first; batch < Math.min(args.batch, first + batchGroup); batch++) {
-        new Block(args, kernels, bias, scratch, batch, row, rows, column, columns).run();
+        Block y = new Block(args, kernels, bias, scratch, batch, row, rows, column, columns);
+        switch (form) {
+          case BLOCKED -> y.run();
+          case THIN -> y.runThin(args.a, args.b);
+          case COLUMN -> y.runThin(args.b.transposed(), args.a.transposed());
+        }
       }
     }
   }
@@ -193,8 +240,7 @@ final class Matmul {
     final int rows;
     final int column;
     final int columns;
-    final float[] aPanels;
-    final float[] bPanels;
+    final Scratch scratch;
     final float[] tile;
     final MatmulKernels.Source aSource;
     final MatmulKernels.Source bSource;
@@ -226,11 +272,8 @@ final class Matmul {
       this.columns = columns;
       int blocks = Math.max(1, ceilDiv(args.inner, DEPTH));
       this.depth = roundUp(ceilDiv(args.inner, blocks), 8);
-      int lane = kernels.tileColumns();
-      // One tile's width of slack: packing may write whole vectors past the last row.
-      this.aPanels = scratch.a(roundUp(rows, kernels.tileRows()) * depth + lane);
-      this.bPanels = scratch.b(roundUp(Math.min(columns, packColumns()), lane) * depth + lane);
-      this.tile = scratch.tile(kernels.tileRows() * lane);
+      this.scratch = scratch;
+      this.tile = scratch.tile(kernels.tileRows() * kernels.tileColumns());
       MatrixView a = args.a;
       MatrixView b = args.b;
       this.aSource = new MatmulKernels.Source(a.data, a.bfloat16, a.rowBytes(), a.columnBytes());
@@ -251,20 +294,64 @@ final class Matmul {
     }
 
     void run() {
+      int lane = kernels.tileColumns();
+      // One tile's width of slack: packing may write whole vectors past the last row.
+      float[] aPanels = scratch.a(roundUp(rows, kernels.tileRows()) * depth + lane);
+      float[] bPanels = scratch.b(roundUp(Math.min(columns, packColumns()), lane) * depth + lane);
       int k = 0;
       do {
         int length = Math.min(depth, args.inner - k);
-        packA(k, length);
+        packA(aPanels, k, length);
         for (int j = 0; j < columns; j += packColumns()) {
           int width = Math.min(packColumns(), columns - j);
-          packB(k, length, j, width);
-          multiply(k, length, j, width);
+          packB(bPanels, k, length, j, width);
+          multiply(aPanels, bPanels, k, length, j, width);
         }
         k += length;
       } while (k < args.inner);
     }
 
-    private void packA(int k, int length) {
+    /// Computes the block as a few rows of sums, `few · right`: as they are, or, where `few` is
+    /// `bᵀ`, as one column.
+    void runThin(MatrixView few, MatrixView right) {
+      boolean transposed = few != args.a;
+      int count = transposed ? 1 : rows;
+      int total = transposed ? rows : columns;
+      boolean dots = right.columnStride != 1;
+      int step = dots ? args.inner : depth;
+      float[] left = scratch.a(count * step + kernels.tileColumns());
+      float[] sums = scratch.b(count * STRIPE);
+      var leftSource =
+          new MatmulKernels.Source(few.data, few.bfloat16, few.rowBytes(), few.columnBytes());
+      var source =
+          new MatmulKernels.Source(right.data, false, right.columnBytes(), right.rowBytes());
+      for (int j = 0; j < total; j += STRIPE) {
+        int width = Math.min(STRIPE, total - j);
+        int k = 0;
+        do {
+          int length = Math.min(step, args.inner - k);
+          long start = right.byteOffset(batch, k, (transposed ? row : column) + j);
+          if (dots) {
+            for (int i = 0; i < count; i++) {
+              kernels.pack(left, i * length, 1, 1, length, leftSource, few.byteOffset(batch, i, k));
+            }
+            kernels.dot(left, count, source, start, width, length, sums, STRIPE);
+          } else {
+            kernels.pack(left, 0, count, count, length, leftSource, few.byteOffset(batch, 0, k));
+            kernels.multiplyUnpacked(left, count, source, start, width, length, sums, STRIPE);
+          }
+          boolean last = k + length >= args.inner;
+          if (transposed) {
+            finish(sums, 1, j, width, 0, 1, k == 0, last);
+          } else {
+            finish(sums, STRIPE, 0, count, j, width, k == 0, last);
+          }
+          k += length;
+        } while (k < args.inner);
+      }
+    }
+
+    private void packA(float[] aPanels, int k, int length) {
       for (int i = 0, height; i < rows; i += height) {
         height = kernels.panelRows(rows - i);
         kernels.pack(
@@ -278,7 +365,7 @@ final class Matmul {
       }
     }
 
-    private void packB(int k, int length, int j, int width) {
+    private void packB(float[] bPanels, int k, int length, int j, int width) {
       for (int p = 0, panel; p < width; p += panel) {
         panel = kernels.panelColumns(width - p);
         kernels.pack(
@@ -292,9 +379,10 @@ final class Matmul {
       }
     }
 
-    private void multiply(int k, int length, int j, int width) {
+    private void multiply(float[] aPanels, float[] bPanels, int k, int length, int j, int width) {
       boolean first = k == 0;
       boolean last = k + length >= args.inner;
+      int lane = kernels.tileColumns();
       for (int p = 0, panel; p < width; p += panel) {
         panel = kernels.panelColumns(width - p);
         int validColumns = Math.min(panel, width - p);
@@ -302,51 +390,59 @@ final class Matmul {
           height = kernels.panelRows(rows - i);
           kernels.multiply(
               aPanels, i * length, height, bPanels, p * length, panel, length, tile, 0);
-          finish(i, Math.min(height, rows - i), j + p, validColumns, first, last);
+          finish(tile, lane, i, Math.min(height, rows - i), j + p, validColumns, first, last);
         }
       }
     }
 
     /// Takes a tile at `(i, j)` of this block to `y`, or to the partial sums.
     private void finish(
-        int i, int validRows, int j, int validColumns, boolean first, boolean last) {
+        float[] t,
+        int pitch,
+        int i,
+        int validRows,
+        int j,
+        int validColumns,
+        boolean first,
+        boolean last) {
       long at = partialStart + i * partialStride + j * 4L;
       if (last && args.hasEpilogue()) {
         if (!first || (args.accumulate && !args.y.bfloat16)) {
-          kernels.load(tile, validRows, validColumns, partial, at, partialStride);
+          kernels.load(t, pitch, validRows, validColumns, partial, at, partialStride);
         }
-        epilogue(i, validRows, j, validColumns);
+        epilogue(t, pitch, i, validRows, j, validColumns);
       } else if (first && !(args.accumulate && !args.y.bfloat16)) {
-        kernels.store(tile, validRows, validColumns, partial, at, partialStride);
+        kernels.store(t, pitch, validRows, validColumns, partial, at, partialStride);
       } else {
-        kernels.addStore(tile, validRows, validColumns, partial, at, partialStride);
+        kernels.addStore(t, pitch, validRows, validColumns, partial, at, partialStride);
       }
     }
 
-    private void epilogue(int i, int validRows, int j, int validColumns) {
+    private void epilogue(float[] t, int pitch, int i, int validRows, int j, int validColumns) {
       MatrixView y = args.y;
       long start = y.byteOffset(batch, row + i, column + j);
       if (args.accumulate && y.bfloat16) {
-        kernels.loadBfloat16(tile, validRows, validColumns, y.data, start, y.rowBytes());
+        kernels.loadBfloat16(t, pitch, validRows, validColumns, y.data, start, y.rowBytes());
       }
       if (args.bias != null) {
-        kernels.addBias(tile, validRows, validColumns, bias, column + j);
+        kernels.addBias(t, pitch, validRows, validColumns, bias, column + j);
       }
       MatrixView pre = args.preActivation;
       if (pre != null) {
-        write(pre, pre.byteOffset(batch, row + i, column + j), validRows, validColumns);
+        write(t, pitch, pre, pre.byteOffset(batch, row + i, column + j), validRows, validColumns);
       }
       if (args.activation != Activation.NONE) {
-        kernels.activate(tile, validRows, validColumns, args.activation);
+        kernels.activate(t, pitch, validRows, validColumns, args.activation);
       }
-      write(y, start, validRows, validColumns);
+      write(t, pitch, y, start, validRows, validColumns);
     }
 
-    private void write(MatrixView view, long start, int validRows, int validColumns) {
+    private void write(
+        float[] t, int pitch, MatrixView view, long start, int validRows, int validColumns) {
       if (view.bfloat16) {
-        kernels.storeBfloat16(tile, validRows, validColumns, view.data, start, view.rowBytes());
+        kernels.storeBfloat16(t, pitch, validRows, validColumns, view.data, start, view.rowBytes());
       } else {
-        kernels.store(tile, validRows, validColumns, view.data, start, view.rowBytes());
+        kernels.store(t, pitch, validRows, validColumns, view.data, start, view.rowBytes());
       }
     }
   }

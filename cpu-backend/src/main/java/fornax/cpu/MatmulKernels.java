@@ -6,9 +6,10 @@ import java.lang.foreign.ValueLayout;
 /// The inner loops of [Matmul]: packing, the register-blocked microkernel, and what happens to a
 /// tile of results on its way to memory.
 ///
-/// A tile is a `float[]` of [#tileRows] rows, [#tileColumns] apart. Every implementation adds the
-/// products of one element in the same order (one FMA for each `k`, upwards), so all give the same
-/// bits. The methods here are the scalar ones; byte offsets and strides are in bytes.
+/// A tile is a `float[]` whose rows are `pitch` apart, [#tileColumns] for the microkernel's. Every
+/// implementation adds the products of one element in the same order (one FMA for each `k`,
+/// upwards), so all give the same bits. The methods here are the scalar ones; byte offsets and
+/// strides are in bytes.
 class MatmulKernels {
   private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
   private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;
@@ -145,6 +146,42 @@ class MatmulKernels {
     }
   }
 
+  /// `t[i·pitch + j] = Σ a(i, k)·b(j, k)` for a few rows `i` of a packed panel `a` (of `rows` rows)
+  /// and `columns` columns of a `b` whose `j` axis is contiguous, read in place. Same bits as
+  /// [#multiply].
+  void multiplyUnpacked(
+      float[] a, int rows, Source b, long start, int columns, int depth, float[] t, int pitch) {
+    for (int i = 0; i < rows; i++) {
+      java.util.Arrays.fill(t, i * pitch, i * pitch + columns, 0f);
+    }
+    for (int k = 0; k < depth; k++) {
+      long from = start + k * b.along;
+      for (int i = 0; i < rows; i++) {
+        float x = a[k * rows + i];
+        for (int j = 0; j < columns; j++) {
+          t[i * pitch + j] =
+              Math.fma(x, b.get(from + (long) j * b.elementBytes()), t[i * pitch + j]);
+        }
+      }
+    }
+  }
+
+  /// `t[i·pitch + j] = Σ a(i, k)·b(j, k)` for a few contiguous rows `i` of `a` (`depth` apart) and
+  /// `columns` columns of a `b` whose `k` axis is contiguous, read in place.
+  void dot(
+      float[] a, int rows, Source b, long start, int columns, int depth, float[] t, int pitch) {
+    for (int j = 0; j < columns; j++) {
+      long from = start + j * b.across;
+      for (int i = 0; i < rows; i++) {
+        float sum = 0f;
+        for (int k = 0; k < depth; k++) {
+          sum = Math.fma(a[i * depth + k], b.get(from + (long) k * b.elementBytes()), sum);
+        }
+        t[i * pitch + j] = sum;
+      }
+    }
+  }
+
   private static void axpy4(
       float a0, float a1, float a2, float a3, float[] b, int bo, int n, float[] t, int to) {
     for (int j = 0; j < n; j++) {
@@ -162,22 +199,22 @@ class MatmulKernels {
   }
 
   /// `y = tile`.
-  void store(float[] t, int rows, int columns, MemorySegment y, long start, long stride) {
-    int pitch = tileColumns();
+  void store(
+      float[] t, int pitch, int rows, int columns, MemorySegment y, long start, long stride) {
     for (int i = 0; i < rows; i++) {
       MemorySegment.copy(t, i * pitch, y, FLOAT, start + i * stride, columns);
     }
   }
 
   /// `y = y + tile`.
-  void addStore(float[] t, int rows, int columns, MemorySegment y, long start, long stride) {
-    load(t, rows, columns, y, start, stride);
-    store(t, rows, columns, y, start, stride);
+  void addStore(
+      float[] t, int pitch, int rows, int columns, MemorySegment y, long start, long stride) {
+    load(t, pitch, rows, columns, y, start, stride);
+    store(t, pitch, rows, columns, y, start, stride);
   }
 
   /// `tile = y + tile`.
-  void load(float[] t, int rows, int columns, MemorySegment y, long start, long stride) {
-    int pitch = tileColumns();
+  void load(float[] t, int pitch, int rows, int columns, MemorySegment y, long start, long stride) {
     for (int i = 0; i < rows; i++) {
       for (int j = 0; j < columns; j++) {
         t[i * pitch + j] += y.get(FLOAT, start + i * stride + j * 4L);
@@ -187,8 +224,7 @@ class MatmulKernels {
 
   /// `y = tile`, rounded to BF16.
   final void storeBfloat16(
-      float[] t, int rows, int columns, MemorySegment y, long start, long stride) {
-    int pitch = tileColumns();
+      float[] t, int pitch, int rows, int columns, MemorySegment y, long start, long stride) {
     for (int i = 0; i < rows; i++) {
       for (int j = 0; j < columns; j++) {
         y.set(SHORT, start + i * stride + j * 2L, ScalarMath.toBfloat16(t[i * pitch + j]));
@@ -198,8 +234,7 @@ class MatmulKernels {
 
   /// `tile = y + tile` for a BF16 `y`.
   final void loadBfloat16(
-      float[] t, int rows, int columns, MemorySegment y, long start, long stride) {
-    int pitch = tileColumns();
+      float[] t, int pitch, int rows, int columns, MemorySegment y, long start, long stride) {
     for (int i = 0; i < rows; i++) {
       for (int j = 0; j < columns; j++) {
         t[i * pitch + j] += ScalarMath.fromBfloat16(y.get(SHORT, start + i * stride + j * 2L));
@@ -208,8 +243,7 @@ class MatmulKernels {
   }
 
   /// `tile = tile + bias`, the row's first number being `bias[at]`.
-  void addBias(float[] t, int rows, int columns, float[] bias, int at) {
-    int pitch = tileColumns();
+  void addBias(float[] t, int pitch, int rows, int columns, float[] bias, int at) {
     for (int i = 0; i < rows; i++) {
       for (int j = 0; j < columns; j++) {
         t[i * pitch + j] += bias[at + j];
@@ -218,8 +252,7 @@ class MatmulKernels {
   }
 
   /// `tile = f(tile)`.
-  void activate(float[] t, int rows, int columns, Activation f) {
-    int pitch = tileColumns();
+  void activate(float[] t, int pitch, int rows, int columns, Activation f) {
     for (int i = 0; i < rows; i++) {
       for (int j = 0; j < columns; j++) {
         t[i * pitch + j] = f.apply(t[i * pitch + j]);

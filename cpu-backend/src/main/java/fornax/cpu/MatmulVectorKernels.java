@@ -3,6 +3,7 @@ package fornax.cpu;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
 
@@ -22,7 +23,7 @@ final class MatmulVectorKernels extends MatmulKernels {
   private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
   private static final ThreadLocal<float[]> SCRATCH =
-      ThreadLocal.withInitial(() -> new float[2 * Transposer.scratchLength()]);
+      ThreadLocal.withInitial(() -> new float[Math.max(2 * Transposer.scratchLength(), 4 * LANES)]);
 
   @Override
   int tileRows() {
@@ -603,9 +604,164 @@ final class MatmulVectorKernels extends MatmulKernels {
   }
 
   @Override
-  void store(float[] t, int rows, int columns, MemorySegment y, long start, long stride) {
+  void multiplyUnpacked(
+      float[] a, int rows, Source b, long start, int columns, int depth, float[] t, int pitch) {
+    if (b.bfloat16()) {
+      super.multiplyUnpacked(a, rows, b, start, columns, depth, t, pitch);
+      return;
+    }
     for (int i = 0; i < rows; i++) {
-      storeRow(t, i * PITCH, columns, y, start + i * stride);
+      Arrays.fill(t, i * pitch, i * pitch + columns, 0f);
+    }
+    int k = 0;
+    for (; k + 4 <= depth; k += 4) {
+      for (int i = 0; i < rows; i++) {
+        int x = k * rows + i;
+        axpy4(
+            a[x],
+            a[x + rows],
+            a[x + 2 * rows],
+            a[x + 3 * rows],
+            b.data(),
+            start + k * b.along(),
+            b.along(),
+            columns,
+            t,
+            i * pitch);
+      }
+    }
+    for (; k < depth; k++) {
+      for (int i = 0; i < rows; i++) {
+        axpy(a[k * rows + i], b.data(), start + k * b.along(), columns, t, i * pitch);
+      }
+    }
+  }
+
+  private static void axpy4(
+      float a0,
+      float a1,
+      float a2,
+      float a3,
+      MemorySegment b,
+      long b0,
+      long along,
+      int columns,
+      float[] t,
+      int to) {
+    long b1 = b0 + along;
+    long b2 = b1 + along;
+    long b3 = b2 + along;
+    FloatVector x0 = FloatVector.broadcast(SPECIES, a0);
+    FloatVector x1 = FloatVector.broadcast(SPECIES, a1);
+    FloatVector x2 = FloatVector.broadcast(SPECIES, a2);
+    FloatVector x3 = FloatVector.broadcast(SPECIES, a3);
+    int whole = columns / LANES * LANES;
+    for (int j = 0; j < whole; j += LANES) {
+      FloatVector sum = FloatVector.fromArray(SPECIES, t, to + j);
+      sum = FloatVector.fromMemorySegment(SPECIES, b, b0 + j * 4L, ORDER).fma(x0, sum);
+      sum = FloatVector.fromMemorySegment(SPECIES, b, b1 + j * 4L, ORDER).fma(x1, sum);
+      sum = FloatVector.fromMemorySegment(SPECIES, b, b2 + j * 4L, ORDER).fma(x2, sum);
+      sum = FloatVector.fromMemorySegment(SPECIES, b, b3 + j * 4L, ORDER).fma(x3, sum);
+      sum.intoArray(t, to + j);
+    }
+    for (int j = whole; j < columns; j++) {
+      float sum = Math.fma(a0, b.get(FLOAT, b0 + j * 4L), t[to + j]);
+      sum = Math.fma(a1, b.get(FLOAT, b1 + j * 4L), sum);
+      sum = Math.fma(a2, b.get(FLOAT, b2 + j * 4L), sum);
+      t[to + j] = Math.fma(a3, b.get(FLOAT, b3 + j * 4L), sum);
+    }
+  }
+
+  private static void axpy(float a, MemorySegment b, long from, int columns, float[] t, int to) {
+    for (int j = 0; j < columns; j++) {
+      t[to + j] = Math.fma(a, b.get(FLOAT, from + j * 4L), t[to + j]);
+    }
+  }
+
+  @Override
+  void dot(
+      float[] a, int rows, Source b, long start, int columns, int depth, float[] t, int pitch) {
+    if (b.bfloat16()) {
+      super.dot(a, rows, b, start, columns, depth, t, pitch);
+      return;
+    }
+    float[] lanes = SCRATCH.get();
+    int whole = depth / LANES * LANES;
+    int j = 0;
+    for (; j + 4 <= columns; j += 4) {
+      long from = start + j * b.across();
+      for (int i = 0; i < rows; i++) {
+        dot4(a, i * depth, b.data(), from, b.across(), whole, lanes);
+        for (int c = 0; c < 4; c++) {
+          t[i * pitch + j + c] =
+              fold(lanes, c * LANES, a, i * depth, b, from + c * b.across(), whole, depth);
+        }
+      }
+    }
+    for (; j < columns; j++) {
+      long from = start + j * b.across();
+      for (int i = 0; i < rows; i++) {
+        dot1(a, i * depth, b.data(), from, whole, lanes);
+        t[i * pitch + j] = fold(lanes, 0, a, i * depth, b, from, whole, depth);
+      }
+    }
+  }
+
+  /// Lane sums of four dot products.
+  private static void dot4(
+      float[] a, int ao, MemorySegment b, long b0, long across, int depth, float[] lanes) {
+    long b1 = b0 + across;
+    long b2 = b1 + across;
+    long b3 = b2 + across;
+    FloatVector s0 = FloatVector.zero(SPECIES);
+    FloatVector s1 = s0;
+    FloatVector s2 = s0;
+    FloatVector s3 = s0;
+    for (int k = 0; k < depth; k += LANES) {
+      FloatVector x = FloatVector.fromArray(SPECIES, a, ao + k);
+      s0 = FloatVector.fromMemorySegment(SPECIES, b, b0 + k * 4L, ORDER).fma(x, s0);
+      s1 = FloatVector.fromMemorySegment(SPECIES, b, b1 + k * 4L, ORDER).fma(x, s1);
+      s2 = FloatVector.fromMemorySegment(SPECIES, b, b2 + k * 4L, ORDER).fma(x, s2);
+      s3 = FloatVector.fromMemorySegment(SPECIES, b, b3 + k * 4L, ORDER).fma(x, s3);
+    }
+    s0.intoArray(lanes, 0);
+    s1.intoArray(lanes, LANES);
+    s2.intoArray(lanes, 2 * LANES);
+    s3.intoArray(lanes, 3 * LANES);
+  }
+
+  /// Lane sums of one dot product.
+  private static void dot1(
+      float[] a, int ao, MemorySegment b, long from, int depth, float[] lanes) {
+    FloatVector sum = FloatVector.zero(SPECIES);
+    for (int k = 0; k < depth; k += LANES) {
+      sum =
+          FloatVector.fromMemorySegment(SPECIES, b, from + k * 4L, ORDER)
+              .fma(FloatVector.fromArray(SPECIES, a, ao + k), sum);
+    }
+    sum.intoArray(lanes, 0);
+  }
+
+  /// The sum of lane sums, by halves, and of the products from `whole` on.
+  private static float fold(
+      float[] lanes, int at, float[] a, int ao, Source b, long from, int whole, int depth) {
+    for (int half = LANES / 2; half > 0; half /= 2) {
+      for (int i = at; i < at + half; i++) {
+        lanes[i] += lanes[i + half];
+      }
+    }
+    float sum = lanes[at];
+    for (int k = whole; k < depth; k++) {
+      sum = Math.fma(a[ao + k], b.data().get(FLOAT, from + k * 4L), sum);
+    }
+    return sum;
+  }
+
+  @Override
+  void store(
+      float[] t, int pitch, int rows, int columns, MemorySegment y, long start, long stride) {
+    for (int i = 0; i < rows; i++) {
+      storeRow(t, i * pitch, columns, y, start + i * stride);
     }
   }
 
@@ -620,9 +776,10 @@ final class MatmulVectorKernels extends MatmulKernels {
   }
 
   @Override
-  void addStore(float[] t, int rows, int columns, MemorySegment y, long start, long stride) {
+  void addStore(
+      float[] t, int pitch, int rows, int columns, MemorySegment y, long start, long stride) {
     for (int i = 0; i < rows; i++) {
-      addStoreRow(t, i * PITCH, columns, y, start + i * stride);
+      addStoreRow(t, i * pitch, columns, y, start + i * stride);
     }
   }
 
@@ -639,9 +796,9 @@ final class MatmulVectorKernels extends MatmulKernels {
   }
 
   @Override
-  void load(float[] t, int rows, int columns, MemorySegment y, long start, long stride) {
+  void load(float[] t, int pitch, int rows, int columns, MemorySegment y, long start, long stride) {
     for (int i = 0; i < rows; i++) {
-      loadRow(t, i * PITCH, columns, y, start + i * stride);
+      loadRow(t, i * pitch, columns, y, start + i * stride);
     }
   }
 
@@ -658,15 +815,18 @@ final class MatmulVectorKernels extends MatmulKernels {
   }
 
   @Override
-  void activate(float[] t, int rows, int columns, Activation f) {
+  void activate(float[] t, int pitch, int rows, int columns, Activation f) {
+    int whole = columns / LANES * LANES;
     for (int i = 0; i < rows; i++) {
-      // The padding of a tile is activated as well: it holds finite leftovers or zeros.
-      int end = i * PITCH + Math.min(PITCH, (columns + LANES - 1) / LANES * LANES);
+      int at = i * pitch;
       switch (f) {
         case NONE -> {}
-        case RELU -> relu(t, i * PITCH, end);
-        case GELU_TANH -> geluTanh(t, i * PITCH, end);
-        case GELU_ERF -> geluErf(t, i * PITCH, end);
+        case RELU -> relu(t, at, at + whole);
+        case GELU_TANH -> geluTanh(t, at, at + whole);
+        case GELU_ERF -> geluErf(t, at, at + whole);
+      }
+      for (int j = at + whole; j < at + columns; j++) {
+        t[j] = f.apply(t[j]);
       }
     }
   }

@@ -368,6 +368,25 @@ class MatmulTest {
   }
 
   @Test
+  void aRowDoesNotDependOnTheOtherRows() {
+    MatmulArgs many = args(1, 40, 900, 70, Form.ROWS, Form.PADDED_ROWS);
+    Matmul.run(TWO, many);
+    for (int row : new int[] {0, 7, 39}) {
+      long at = 3 + 900L * row;
+      var one =
+          new MatmulArgs(
+              new int[] {1, 1, 900, 70},
+              MatrixView.ofFloat32(many.a.data, at, 900, 1),
+              many.b,
+              output(1, 1, 70));
+      Matmul.run(TWO, one);
+      for (int j = 0; j < 70; j++) {
+        assertTrue(get(many.y, 0, row, j) == get(one.y, 0, 0, j), "row " + row + ", " + j);
+      }
+    }
+  }
+
+  @Test
   void scalarKernelsAreCorrectToo() {
     for (Form formA : Form.values()) {
       for (Form formB : Form.values()) {
