@@ -12,6 +12,7 @@ module fornax.models {
   exports fornax.data;
   exports fornax.models.gpt;
   exports fornax.models.mlp;
+  exports fornax.train;
 
   // picocli sets the fields of the commands.
   opens fornax.cli to

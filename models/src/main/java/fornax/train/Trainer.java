@@ -1,0 +1,285 @@
+package fornax.train;
+
+import fornax.array.DType;
+import fornax.array.Shape;
+import fornax.backend.Backend;
+import fornax.data.EvaluationBatches;
+import fornax.data.TokenDataset;
+import fornax.data.TrainingBatches;
+import fornax.models.gpt.Gpt;
+import fornax.optim.AdamW;
+import fornax.optim.GradientClip;
+import fornax.optim.ParameterGroup;
+import fornax.optim.Schedule;
+import fornax.tensor.GradMode;
+import fornax.tensor.Scope;
+import fornax.tensor.Tensor;
+import fornax.tensor.Tensors;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.function.BooleanSupplier;
+import java.util.function.DoubleSupplier;
+import org.jspecify.annotations.Nullable;
+
+/// Trains a [Gpt] on a text by nanoGPT's recipe: AdamW, warm-up and cosine decay, clipping by the
+/// global norm.
+///
+/// What step `s` does is a pure function of the options and of what the steps before left: its
+/// batch, its dropout masks and its learning rate depend on the seed and `s` alone. On the CPU the
+/// same seed gives the same bits. A step enqueues its work and waits for nothing: loss and norm are
+/// read when the next step is under way.
+public final class Trainer implements AutoCloseable {
+  private static final int MOST_LAST_STEPS = 100; // of which the final training loss is the mean
+  private static final int LEAST_FINAL_WINDOWS = 256;
+  private static final double SMOOTHING = 0.05; // of the speed: about the last 20 steps
+
+  private final Gpt model;
+  private final Backend backend;
+  private final TokenDataset data;
+  private final TrainOptions options;
+  private final TrainingBatches batches;
+  private final AdamW optimizer;
+  private final GradientClip clip;
+  private final Tensor lossSum;
+  private final Shape batchShape;
+  private final int[] inputs;
+  private final int[] targets;
+
+  /// What training came to.
+  ///
+  /// @param steps the steps that were taken
+  /// @param trainLoss the mean loss of the last steps
+  /// @param trainLossSteps how many those are: a tenth of the steps asked for, at most 100
+  /// @param validation on the validation part; null if training was stopped before one was made
+  /// @param validationIsWhole whether that is all of the validation part, or windows spread evenly
+  ///   over it
+  /// @param tokensPerSecond over all steps, without evaluations and samples
+  /// @param time of everything
+  /// @param skipped the steps that changed nothing, for their gradients were not finite
+  public record Result(
+      int steps,
+      double trainLoss,
+      int trainLossSteps,
+      @Nullable Evaluation validation,
+      boolean validationIsWhole,
+      double tokensPerSecond,
+      Duration time,
+      int skipped) {}
+
+  /// @throws IllegalArgumentException if the data are for a longer context than the model's
+  public Trainer(Gpt model, TokenDataset data, TrainOptions options) {
+    if (data.context() > model.config().context()) {
+      throw new IllegalArgumentException(
+          "train: context of the data longer than the model's; got "
+              + data.context()
+              + " and "
+              + model.config().context());
+    }
+    this.model = model;
+    this.data = data;
+    this.options = options;
+    backend = model.backend();
+    batches = data.trainingBatches(options.seed(), options.batch());
+    TrainOptions.OptimizerOptions recipe = options.optimizer();
+    optimizer =
+        new AdamW(
+            ParameterGroup.decayMatrices(model.parameters(), recipe.weightDecay()),
+            Schedule.cosine(recipe.rate(), recipe.minRate(), recipe.warmup(), options.steps()),
+            AdamW.Options.DEFAULT.withBetas(recipe.beta1(), recipe.beta2()));
+    clip =
+        GradientClip.byGlobalNorm(
+            backend, recipe.clip() == 0 ? Double.POSITIVE_INFINITY : recipe.clip());
+    lossSum = Tensors.on(backend).zeros(DType.F32, Shape.scalar()).escape();
+    batchShape = Shape.of(options.batch(), data.context());
+    inputs = new int[Math.toIntExact(batchShape.elements())];
+    targets = new int[inputs.length];
+  }
+
+  /// Trains, from the first step to the last or until `stop` says so after a step.
+  ///
+  /// @throws IOException if the listener does
+  public Result run(TrainingListener listener, BooleanSupplier stop) throws IOException {
+    var progress = new Progress(listener);
+    Evaluation validation = null;
+    TrainOptions.Reports reports = options.reports();
+    if (reports.evaluateEvery() > 0) {
+      validation = evaluatePart();
+      listener.evaluated(0, validation);
+    }
+    if (reports.sampleEvery() > 0) {
+      listener.sampleDue(0);
+    }
+    progress.resume();
+    int step = 0;
+    while (step < options.steps() && !stop.getAsBoolean()) {
+      progress.began(step(++step));
+      boolean last = step == options.steps();
+      boolean evaluate = isDue(step, reports.evaluateEvery()) && !last;
+      boolean sample = isDue(step, reports.sampleEvery()) && !last;
+      if (evaluate || sample) {
+        progress.pause();
+        if (evaluate) {
+          validation = evaluatePart();
+          listener.evaluated(step, validation);
+        }
+        if (sample) {
+          listener.sampleDue(step);
+        }
+        progress.resume();
+      }
+    }
+    progress.pause();
+    boolean whole = false;
+    if (step == options.steps()) {
+      EvaluationBatches last = data.evaluationBatches(options.batch(), finalWindows());
+      validation = Evaluation.of(model, last);
+      whole = validation.tokens() == data.validationTokens() - 1;
+      listener.evaluated(step, validation);
+    }
+    return progress.result(step, validation, whole);
+  }
+
+  private static boolean isDue(int step, int every) {
+    return every > 0 && step % every == 0;
+  }
+
+  private Evaluation evaluatePart() {
+    long windows = (long) options.reports().evaluateBatches() * options.batch();
+    return Evaluation.of(model, data.evaluationBatches(options.batch(), windows));
+  }
+
+  /// An eighth of the windows that were trained on, each a third of the work: the last evaluation
+  /// costs about 4 % of the training, whatever the text's length.
+  private long finalWindows() {
+    return Math.max(LEAST_FINAL_WINDOWS, options.steps() * options.windowsPerStep() / 8);
+  }
+
+  /// Enqueues step `step`, counted from 1.
+  private Pending step(int step) {
+    double rate = optimizer.rate();
+    DoubleSupplier loss;
+    DoubleSupplier norm;
+    try (var _ = Scope.open()) {
+      int passes = options.accumulate();
+      if (passes > 1) {
+        var _ = lossSum.fillInPlace(0);
+      }
+      Tensor last = lossSum;
+      for (int pass = 0; pass < passes; pass++) {
+        last = pass((step - 1L) * passes + pass);
+      }
+      loss = DeviceScalar.read(last);
+      optimizer.step(clip.scale(optimizer.parameters()));
+      norm = clip.readNorm();
+      optimizer.zeroGrad();
+    }
+    return new Pending(step, rate, loss, norm);
+  }
+
+  /// Adds the gradients of batch `number`; returns the loss, or the sum of a step's losses so far.
+  private Tensor pass(long number) {
+    try (var scope = Scope.open()) {
+      batches.fill(number, inputs, targets);
+      model.generator().setStep(number);
+      Tensor x = Tensors.on(backend).of(inputs, batchShape);
+      Tensor y = Tensors.on(backend).of(targets, batchShape);
+      Tensor loss = model.loss(x, y);
+      if (options.accumulate() == 1) {
+        loss.backward();
+        return scope.keep(loss.detach());
+      }
+      Tensor part = loss.div(options.accumulate());
+      part.backward();
+      try (var _ = GradMode.noGrad()) {
+        var _ = lossSum.addInPlace(part);
+      }
+      return lossSum;
+    }
+  }
+
+  /// Gives the memory of the optimiser back; the model stays.
+  @Override
+  public void close() {
+    optimizer.close();
+    clip.close();
+    lossSum.close();
+  }
+
+  /// A step under way.
+  private record Pending(int step, double rate, DoubleSupplier loss, DoubleSupplier norm) {}
+
+  /// Reports steps one behind, and keeps the time.
+  private final class Progress {
+    private final TrainingListener listener;
+    private final long start = System.nanoTime();
+    private final long tokensPerStep = options.windowsPerStep() * data.context();
+    private final double[] lastLosses =
+        new double[Math.clamp(options.steps() / 10, 1, MOST_LAST_STEPS)];
+    private @Nullable Pending pending;
+    private long mark = start;
+    private long steppingNanos;
+    private double recentNanos;
+    private int skipped;
+
+    Progress(TrainingListener listener) {
+      this.listener = listener;
+    }
+
+    void began(Pending next) throws IOException {
+      report();
+      pending = next;
+    }
+
+    private void report() throws IOException {
+      Pending done = pending;
+      if (done == null) {
+        return;
+      }
+      pending = null;
+      double loss = done.loss().getAsDouble();
+      double norm = done.norm().getAsDouble();
+      lastLosses[done.step() % lastLosses.length] = loss;
+      skipped += Double.isFinite(norm) ? 0 : 1;
+      long nanos = lap();
+      double share = Math.max(SMOOTHING, 1.0 / done.step());
+      recentNanos += share * (nanos - recentNanos);
+      listener.stepped(
+          new TrainingListener.StepReport(
+              done.step(), loss, norm, done.rate(), tokensPerStep * 1e9 / recentNanos));
+    }
+
+    /// Waits for the steps under way and stops the clock.
+    void pause() throws IOException {
+      report();
+    }
+
+    void resume() {
+      mark = System.nanoTime();
+    }
+
+    private long lap() {
+      long now = System.nanoTime();
+      long nanos = now - mark;
+      mark = now;
+      steppingNanos += nanos;
+      return nanos;
+    }
+
+    Result result(int steps, @Nullable Evaluation validation, boolean whole) {
+      double sum = 0;
+      int count = Math.min(steps, lastLosses.length);
+      for (int i = 0; i < count; i++) {
+        sum += lastLosses[(steps - i) % lastLosses.length];
+      }
+      return new Result(
+          steps,
+          sum / count,
+          count,
+          validation,
+          whole,
+          steps * tokensPerStep * 1e9 / steppingNanos,
+          Duration.ofNanos(System.nanoTime() - start),
+          skipped);
+    }
+  }
+}
