@@ -1,6 +1,8 @@
 package fornax.cli;
 
+import java.util.Objects;
 import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
 /// What all commands share. A command returns its exit code.
@@ -14,4 +16,9 @@ abstract class Command implements Callable<Integer> {
       order = 99,
       description = "Show this help.")
   boolean help;
+
+  /// The value of an option that must be given, which picocli has made sure of.
+  static <T> T required(@Nullable T value) {
+    return Objects.requireNonNull(value);
+  }
 }

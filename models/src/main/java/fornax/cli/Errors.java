@@ -3,25 +3,34 @@ package fornax.cli;
 import com.google.errorprone.annotations.CanIgnoreReturnValue;
 import fornax.backend.DeviceException;
 import fornax.backend.OutOfDeviceMemoryException;
+import fornax.data.UnknownCharacterException;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
 import java.util.List;
+import java.util.regex.Pattern;
 import picocli.CommandLine;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.UnmatchedArgumentException;
 
 /// Tells the user of an error in one line.
 final class Errors {
+  // How picocli puts it where an option that there is none of stands in a value's place.
+  private static final Pattern UNKNOWN_FOR_VALUE =
+      Pattern.compile("^Unknown option: '(.*?)'; Expected parameter for option '(.*?)'.*");
+  private static final String UNKNOWN_SAID =
+      "unknown option $1; if that is a value for $2, write $2=$1";
+
   private Errors() {}
 
   /// Prints an error in what was typed.
   @CanIgnoreReturnValue
   static int report(PrintStream err, ParameterException error, boolean verbose) {
     StringBuilder text = new StringBuilder();
-    if (error instanceof UnmatchedArgumentException unmatched) {
+    if (error instanceof UnmatchedArgumentException unmatched
+        && !unmatched.getUnmatched().isEmpty()) {
       String first = unmatched.getUnmatched().getFirst();
       boolean option = first.startsWith("-");
       text.append(option ? "unknown option " : "unknown argument ").append(first);
@@ -30,7 +39,7 @@ final class Errors {
         text.append("; did you mean ").append(String.join(" or ", similar)).append('?');
       }
     } else {
-      text.append(message(error));
+      text.append(UNKNOWN_FOR_VALUE.matcher(message(error)).replaceFirst(UNKNOWN_SAID));
     }
     CommandLine command = error.getCommandLine();
     text.append("; see ").append(command.getCommandSpec().qualifiedName()).append(" --help");
@@ -44,7 +53,7 @@ final class Errors {
     boolean users =
         error instanceof UserException
             || error instanceof DeviceException
-            || error instanceof OutOfDeviceMemoryException
+            || error instanceof UnknownCharacterException
             || error instanceof IOException;
     if (users) {
       print(err, message(error), error, verbose);

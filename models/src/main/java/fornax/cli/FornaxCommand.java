@@ -2,9 +2,7 @@ package fornax.cli;
 
 import picocli.CommandLine;
 import picocli.CommandLine.IVersionProvider;
-import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.Spec;
 
 @CommandLine.Command(
     name = "fornax",
@@ -12,6 +10,7 @@ import picocli.CommandLine.Spec;
     synopsisHeading = "Usage: ",
     customSynopsis = "fornax COMMAND [OPTION...]",
     description = "%nTrains GPTs and lets them write, on CUDA, OpenCL or the CPU.%n",
+    sortOptions = false,
     commandListHeading = "Commands:%n",
     optionListHeading = "%nOptions:%n",
     footer = {
@@ -24,28 +23,20 @@ import picocli.CommandLine.Spec;
       "Exit codes: 0 done; 1 a check failed; 2 bad input; 130 stopped by Ctrl-C.",
       "fornax COMMAND --help shows a command's options."
     })
-final class FornaxCommand extends Command {
-  @Spec CommandSpec spec;
+final class FornaxCommand {
+  @Option(
+      names = {"-h", "--help"},
+      usageHelp = true,
+      order = 1,
+      description = "Show this help.")
+  boolean help;
 
   @Option(
       names = {"-V", "--version"},
       versionHelp = true,
-      order = 100,
+      order = 2,
       description = "Show the version.")
   boolean version;
-
-  private final Output output;
-
-  FornaxCommand(Output output) {
-    this.output = output;
-  }
-
-  /// Without a command: the help.
-  @Override
-  public Integer call() {
-    spec.commandLine().usage(output.out());
-    return ExitCode.OK;
-  }
 
   static final class Version implements IVersionProvider {
     @Override

@@ -16,6 +16,7 @@ public final class Main {
       List.of(
           UsageMessageSpec.SECTION_KEY_SYNOPSIS_HEADING,
           UsageMessageSpec.SECTION_KEY_SYNOPSIS,
+          UsageMessageSpec.SECTION_KEY_DESCRIPTION_HEADING,
           UsageMessageSpec.SECTION_KEY_DESCRIPTION,
           UsageMessageSpec.SECTION_KEY_COMMAND_LIST_HEADING,
           UsageMessageSpec.SECTION_KEY_COMMAND_LIST,
@@ -33,24 +34,46 @@ public final class Main {
   /// Runs a command and returns its exit code.
   static int run(Output output, String... args) {
     boolean verbose = Arrays.asList(args).contains("--verbose");
-    var line = new CommandLine(new FornaxCommand(output));
-    var _ = line.addSubcommand(new DevicesCommand(output));
+    var line = new CommandLine(new FornaxCommand());
+    for (Command command :
+        List.of(
+            new TrainCommand(output),
+            new GenerateCommand(output),
+            new EvalCommand(output),
+            new DevicesCommand(output))) {
+      var _ = line.addSubcommand(command);
+    }
     var _ =
         line.setOut(new PrintWriter(output.out(), true, StandardCharsets.UTF_8))
             .setErr(new PrintWriter(output.err(), true, StandardCharsets.UTF_8))
             .setColorScheme(CommandLine.Help.defaultColorScheme(Ansi.OFF))
             .setUsageHelpWidth(HELP_COLUMNS)
-            .setAbbreviatedOptionsAllowed(false)
+            .setOverwrittenOptionsAllowed(true) // the last one counts
             .setUnmatchedOptionsAllowedAsOptionParameters(false)
-            .setCaseInsensitiveEnumValuesAllowed(true)
             .setParameterExceptionHandler((error, _) -> Errors.report(output.err(), error, verbose))
             .setExecutionExceptionHandler(
                 (error, _, _) -> Errors.report(output.err(), error, verbose));
     line.setHelpSectionKeys(SECTIONS);
+    line.getSubcommands().values().forEach(Main::layOutHelp);
+    if (args.length == 0) {
+      line.usage(output.out());
+      return ExitCode.OK;
+    }
     try {
       return line.execute(args);
     } catch (OutOfMemoryError | StackOverflowError e) {
       return Errors.report(output.err(), e, verbose);
     }
+  }
+
+  private static void layOutHelp(CommandLine command) {
+    var _ =
+        command
+            .getCommandSpec()
+            .usageMessage()
+            .sortOptions(false)
+            .customSynopsis(command.getCommandSpec().qualifiedName() + " [OPTION...]")
+            .descriptionHeading("%n")
+            .optionListHeading("%nOptions:%n");
   }
 }

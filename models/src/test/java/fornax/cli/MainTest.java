@@ -3,6 +3,7 @@ package fornax.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -20,8 +21,14 @@ class MainTest {
 
   @Test
   void help_fitsItsWidth() {
-    for (String line : Cli.run("--help").out().lines().toList()) {
-      assertTrue(line.length() <= 100, line);
+    for (String command : List.of("", "train", "generate", "eval", "devices")) {
+      Cli.Result result = Cli.run((command + " --help").strip().split(" "));
+      assertEquals(ExitCode.OK, result.code());
+      assertTrue(result.out().startsWith("Usage: fornax " + command), result.out());
+      assertTrue(result.out().contains("Options:"), result.out());
+      for (String line : result.out().lines().toList()) {
+        assertTrue(line.length() <= 100, line);
+      }
     }
   }
 
@@ -34,7 +41,7 @@ class MainTest {
 
   @ParameterizedTest
   @CsvSource({
-    "devcies, unknown argument devcies; did you mean devices?; see fornax --help",
+    "devcies, unknown argument devcies; did you mean devices or eval?; see fornax --help",
     "devices x, unknown argument x; see fornax devices --help",
     "devices --jsn, unknown option --jsn; did you mean --json?; see fornax devices --help",
     "--steps 3, unknown option --steps; see fornax --help",

@@ -1,0 +1,105 @@
+package fornax.cli;
+
+import com.google.errorprone.annotations.MustBeClosed;
+import fornax.data.Tokenizer;
+import fornax.io.SafeTensors;
+import fornax.models.gpt.Gpt;
+import fornax.models.gpt.GptConfig;
+import fornax.nn.Weights;
+import fornax.train.RunConfig;
+import fornax.train.RunFolder;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.jspecify.annotations.Nullable;
+
+/// A finished run, read back: checked before anything is built from it.
+record Checkpoint(RunFolder folder, RunConfig config, Tokenizer tokenizer) {
+  /// @throws IOException if the folder is no run's, or a file in it is missing, corrupt, or not of
+  ///   the same run as the others
+  static Checkpoint open(Path path) throws IOException {
+    RunFolder folder = RunFolder.open(path);
+    RunConfig config = folder.readConfig(RunConfig.class);
+    Tokenizer tokenizer = Tokenizer.load(folder.tokenizer());
+    if (tokenizer.vocabularySize() != config.model().vocabulary()) {
+      throw new UserException(
+          "checkpoint: "
+              + folder.tokenizer()
+              + " has "
+              + tokenizer.vocabularySize()
+              + " tokens; need "
+              + config.model().vocabulary()
+              + ", as config.json says; take both files from one run");
+    }
+    if (!Files.isRegularFile(folder.model())) {
+      throw new UserException(
+          "checkpoint: no file "
+              + folder.model()
+              + "; need the weights of a run; was it stopped before the first were saved?");
+    }
+    requireSize(folder.model(), config.model());
+    return new Checkpoint(folder, config, tokenizer);
+  }
+
+  /// Told from the file's header, so that a wrong config cannot make us build a giant.
+  private static void requireSize(Path file, GptConfig config) throws IOException {
+    long stored = 0;
+    try (var tensors = SafeTensors.open(file)) {
+      for (String name : tensors.names()) {
+        stored = Math.addExact(stored, tensors.entry(name).shape().elements());
+      }
+    }
+    long described;
+    try {
+      described = config.parameterCount();
+    } catch (ArithmeticException _) {
+      described = Long.MAX_VALUE;
+    }
+    if (stored != described) {
+      throw new UserException(
+          "checkpoint: "
+              + file
+              + " has "
+              + stored
+              + " parameters; need "
+              + described
+              + ", as config.json says; take both files from one run");
+    }
+  }
+
+  /// The trained model on the device.
+  ///
+  /// @throws IOException if the weights are corrupt or not of this model
+  @MustBeClosed
+  @SuppressWarnings("MustBeClosedChecker") // closed here or by the caller
+  Gpt model(OpenDevice device) throws IOException {
+    device.requireMemoryToRun(config.model());
+    var model = new Gpt(config.model(), Weights.on(device.backend(), config.training().seed()));
+    try {
+      var _ = model.load(folder.model());
+      model.eval();
+      return model;
+    } catch (Throwable e) {
+      model.close();
+      throw e;
+    }
+  }
+
+  /// `asked`, or the model's context where null.
+  ///
+  /// @throws UserException if it is longer than the model's
+  int context(@Nullable Integer asked) {
+    int most = config.model().context();
+    if (asked != null && asked > most) {
+      throw new UserException(
+          "--context: longer than the checkpoint's; got "
+              + asked
+              + "; need at most "
+              + most
+              + ", which "
+              + folder
+              + " was trained with");
+    }
+    return asked == null ? most : asked;
+  }
+}

@@ -1,0 +1,129 @@
+package fornax.cli;
+
+import fornax.data.EvaluationBatches;
+import fornax.data.Texts;
+import fornax.data.TokenDataset;
+import fornax.models.gpt.Gpt;
+import fornax.train.Evaluation;
+import fornax.train.RunConfig;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine;
+import picocli.CommandLine.Option;
+
+@CommandLine.Command(
+    name = "eval",
+    description = {
+      "Measures how well a trained model predicts a text: its loss in nats per token, and the"
+          + " perplexity, e to the loss.",
+      "",
+      "Of the text that the model was trained on, only the held-out last tenth counts; of another"
+          + " text, all."
+    },
+    footer = {
+      "",
+      "Examples:",
+      "  fornax eval --checkpoint runs/DIR",
+      "  fornax eval --checkpoint runs/DIR --data other.txt --json"
+    })
+final class EvalCommand extends Command {
+  private final Output output;
+
+  @Option(
+      names = "--checkpoint",
+      paramLabel = "DIR",
+      required = true,
+      order = 1,
+      description = "The folder of a run, as fornax train prints it.")
+  @Nullable Path checkpoint;
+
+  @Option(
+      names = "--data",
+      paramLabel = "NAME|FILE",
+      arity = "1..*",
+      order = 2,
+      description =
+          "Texts: dickens, shakespeare, or UTF-8 files. Default: those it was trained on.")
+  @Nullable List<String> data;
+
+  @Option(
+      names = "--context",
+      paramLabel = "N",
+      order = 3,
+      converter = Numbers.Count.class,
+      description = "Tokens to see at a time, at most the model's context, which is the default.")
+  @Nullable Integer context;
+
+  @Option(
+      names = "--device",
+      paramLabel = "DEVICE",
+      order = 4,
+      description = "auto, or a device that fornax devices lists. Default: auto.")
+  String device = "auto";
+
+  @Option(
+      names = "--threads",
+      paramLabel = "N",
+      order = 5,
+      converter = Numbers.Threads.class,
+      description = "Threads of the CPU device. Default: one for each processor.")
+  @Nullable Integer threads;
+
+  @Option(
+      names = "--json",
+      order = 6,
+      description =
+          "Print one line of JSON on standard output; everything else goes to standard error.")
+  boolean json;
+
+  EvalCommand(Output output) {
+    this.output = output;
+  }
+
+  @Override
+  public Integer call() throws IOException {
+    Checkpoint from = Checkpoint.open(required(checkpoint));
+    RunConfig config = from.config();
+    int length = from.context(context);
+    String text = Texts.load(data == null ? config.data() : data);
+    int[] tokens = from.tokenizer().encode(text);
+    boolean known = RunConfig.sha256(text).equals(config.textSha256());
+    int rows = config.training().batch();
+    EvaluationBatches batches =
+        known
+            ? TokenDataset.of(tokens, length).evaluationBatches(rows)
+            : EvaluationBatches.of(tokens, rows, length);
+    try (var opened = OpenDevice.open(device, threads, output.err());
+        Gpt model = from.model(opened)) {
+      print(Evaluation.of(model, batches), known);
+    }
+    return ExitCode.OK;
+  }
+
+  private void print(Evaluation evaluation, boolean known) {
+    if (json) {
+      JsonLine.print(
+          output.out(),
+          line -> {
+            line.writeStartObject();
+            JsonLine.number(line, "loss", evaluation.loss());
+            JsonLine.number(line, "perplexity", evaluation.perplexity());
+            line.writeNumberField("tokens", evaluation.tokens());
+            line.writeEndObject();
+          });
+    } else {
+      output
+          .out()
+          .printf(
+              Locale.ROOT,
+              "loss %.4f, perplexity %.3f on %,d tokens%s%n",
+              evaluation.loss(),
+              evaluation.perplexity(),
+              evaluation.tokens(),
+              known ? ", the part held out from training" : "");
+    }
+  }
+}

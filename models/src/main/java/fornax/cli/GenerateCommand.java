@@ -1,0 +1,129 @@
+package fornax.cli;
+
+import fornax.models.gpt.Gpt;
+import fornax.models.gpt.Sampling;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.file.Path;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine;
+import picocli.CommandLine.Option;
+
+@CommandLine.Command(
+    name = "generate",
+    description = "Lets a trained model continue a text.",
+    footer = {
+      "",
+      "Where the text outgrows the model's context, the model sees its last part.",
+      "",
+      "Examples:",
+      "  fornax generate --checkpoint runs/DIR --prompt \"The old man\"",
+      "  fornax generate --checkpoint runs/DIR --temperature 0 --max-tokens 100"
+    })
+final class GenerateCommand extends Command {
+  private final Output output;
+
+  @Option(
+      names = "--checkpoint",
+      paramLabel = "DIR",
+      required = true,
+      order = 1,
+      description = "The folder of a run, as fornax train prints it.")
+  @Nullable Path checkpoint;
+
+  @Option(
+      names = "--prompt",
+      paramLabel = "TEXT",
+      order = 2,
+      description = "The text to continue. Default: the beginning of a line.")
+  String prompt = "";
+
+  @Option(
+      names = "--max-tokens",
+      paramLabel = "N",
+      order = 3,
+      converter = Numbers.Count.class,
+      description = "How many tokens to write. Default: 400.")
+  int maxTokens = 400;
+
+  @Option(
+      names = "--temperature",
+      paramLabel = "T",
+      order = 4,
+      converter = Numbers.NotNegative.class,
+      description = "What logits are divided by; 0 takes the likeliest token always. Default: 0.8.")
+  double temperature = Sampler.TEMPERATURE;
+
+  @Option(
+      names = "--top-k",
+      paramLabel = "K",
+      order = 5,
+      converter = Numbers.Count.class,
+      description = "Choose from the K likeliest tokens only. Default: from all.")
+  @Nullable Integer topK;
+
+  @Option(
+      names = "--top-p",
+      paramLabel = "P",
+      order = 6,
+      converter = Numbers.Share.class,
+      description =
+          "Choose from the likeliest tokens that reach the probability P together."
+              + " Default: 1, from all.")
+  double topP = 1;
+
+  @Option(
+      names = "--seed",
+      paramLabel = "N",
+      order = 7,
+      converter = Numbers.Seed.class,
+      description = "Seed of the choices: the same seed gives the same text. Default: 1337.")
+  long seed = 1337;
+
+  @Option(
+      names = "--device",
+      paramLabel = "DEVICE",
+      order = 8,
+      description = "auto, or a device that fornax devices lists. Default: auto.")
+  String device = "auto";
+
+  @Option(
+      names = "--threads",
+      paramLabel = "N",
+      order = 9,
+      converter = Numbers.Threads.class,
+      description = "Threads of the CPU device. Default: one for each processor.")
+  @Nullable Integer threads;
+
+  GenerateCommand(Output output) {
+    this.output = output;
+  }
+
+  @Override
+  public Integer call() throws IOException {
+    Checkpoint from = Checkpoint.open(required(checkpoint));
+    requireKnown(from);
+    var sampling = new Sampling(temperature, topK == null ? 0 : topK, topP, seed);
+    PrintStream out = output.out();
+    try (var opened = OpenDevice.open(device, threads, output.err());
+        Gpt model = from.model(opened)) {
+      out.print(prompt);
+      new Sampler(model, from.tokenizer())
+          .stream(
+              prompt,
+              maxTokens,
+              sampling,
+              piece -> {
+                out.print(piece);
+                out.flush();
+              });
+      out.println();
+    }
+    return ExitCode.OK;
+  }
+
+  /// Before the device is opened and anything printed.
+  private void requireKnown(Checkpoint from) {
+    int[] _ = from.tokenizer().encode(prompt);
+  }
+}

@@ -1,0 +1,96 @@
+package fornax.cli;
+
+import com.google.errorprone.annotations.MustBeClosed;
+import fornax.backend.Backend;
+import fornax.backend.Backends;
+import fornax.models.gpt.GptConfig;
+import java.io.PrintStream;
+import java.util.Locale;
+import org.jspecify.annotations.Nullable;
+
+/// The device that a command works on.
+final class OpenDevice implements AutoCloseable {
+  private static final String THREADS = "fornax.threads"; // read by Settings
+  private static final int TRAINING_BYTES = 16; // parameter, gradient and AdamW's two moments
+  private static final int INFERENCE_BYTES = 4;
+
+  private final Backend backend;
+  private final @Nullable String threadsBefore;
+
+  private OpenDevice(Backend backend, @Nullable String threadsBefore) {
+    this.backend = backend;
+    this.threadsBefore = threadsBefore;
+  }
+
+  /// Opens `device` and says to `err` which one it is and, for `auto`, why not a better one.
+  ///
+  /// @param threads of the CPU; null: as set already
+  /// @throws fornax.backend.DeviceException if there is no such device
+  @MustBeClosed
+  static OpenDevice open(String device, @Nullable Integer threads, PrintStream err) {
+    String before = System.getProperty(THREADS);
+    if (threads != null) {
+      System.setProperty(THREADS, String.valueOf(threads));
+    }
+    try {
+      Backends.Opened opened = Backends.open(device);
+      err.println(opened.reason());
+      return new OpenDevice(opened.backend(), before);
+    } catch (Throwable e) {
+      restore(before);
+      throw e;
+    }
+  }
+
+  Backend backend() {
+    return backend;
+  }
+
+  String id() {
+    return backend.id();
+  }
+
+  /// @throws UserException if the parameters, their gradients and the optimiser alone are too much
+  void requireMemoryToTrain(GptConfig config) {
+    requireMemory(config, TRAINING_BYTES, "train");
+  }
+
+  /// @throws UserException if the parameters alone are too much
+  void requireMemoryToRun(GptConfig config) {
+    requireMemory(config, INFERENCE_BYTES, "run");
+  }
+
+  private void requireMemory(GptConfig config, int bytesEach, String verb) {
+    double width = config.width();
+    double parameters =
+        12 * width * width * config.layers()
+            + width * ((double) config.vocabulary() + config.context());
+    long limit = backend.memory().limit();
+    if (parameters * bytesEach > limit) {
+      throw new UserException(
+          String.format(
+              Locale.ROOT,
+              "memory: model too large for %s; got %.1f billion parameters, %.1f GB to %s;"
+                  + " need at most %.1f GB; take a smaller --preset, --width or --layers",
+              id(),
+              parameters / 1e9,
+              parameters * bytesEach / 1e9,
+              verb,
+              limit / 1e9));
+    }
+  }
+
+  private static void restore(@Nullable String before) {
+    if (before == null) {
+      System.clearProperty(THREADS);
+    } else {
+      System.setProperty(THREADS, before);
+    }
+  }
+
+  @Override
+  public void close() {
+    backend.close();
+    restore(threadsBefore);
+  }
+}

@@ -1,0 +1,65 @@
+package fornax.cli;
+
+import fornax.data.Gpt2Tokenizer;
+import fornax.data.StreamingDecoder;
+import fornax.data.Tokenizer;
+import fornax.models.gpt.Gpt;
+import fornax.models.gpt.Sampling;
+import fornax.models.gpt.TextGenerator;
+import java.util.function.Consumer;
+
+/// Lets a model write text.
+final class Sampler {
+  /// Livelier than the likeliest text, with fewer slips than at the model's own probabilities.
+  static final double TEMPERATURE = 0.8;
+
+  private final Gpt model;
+  private final Tokenizer tokenizer;
+
+  Sampler(Gpt model, Tokenizer tokenizer) {
+    this.model = model;
+    this.tokenizer = tokenizer;
+  }
+
+  /// The `tokens` tokens after `prompt`.
+  String sample(String prompt, int tokens, Sampling sampling) {
+    StringBuilder text = new StringBuilder();
+    stream(prompt, tokens, sampling, text::append);
+    return text.toString();
+  }
+
+  /// Hands the text after `prompt` to `sink` piece by piece.
+  ///
+  /// @throws fornax.data.UnknownCharacterException if the vocabulary lacks a character of it
+  void stream(String prompt, int tokens, Sampling sampling, Consumer<String> sink) {
+    int[] start = prompt.isEmpty() ? new int[] {firstToken()} : tokenizer.encode(prompt);
+    StreamingDecoder decoder = tokenizer.streamingDecoder();
+    new TextGenerator(model)
+        .generate(
+            start,
+            tokens,
+            sampling,
+            token -> {
+              sink.accept(decoder.next(token));
+              return true;
+            });
+    sink.accept(decoder.end());
+  }
+
+  /// What a text follows that has nothing before it: the end of another one, or of a line.
+  private int firstToken() {
+    if (tokenizer instanceof Gpt2Tokenizer) {
+      return Gpt2Tokenizer.END_OF_TEXT;
+    }
+    try {
+      return tokenizer.encode("\n")[0];
+    } catch (IllegalArgumentException _) {
+      return 0; // a text without lines
+    }
+  }
+
+  /// `text` without what would move a terminal's cursor, and without empty lines round it.
+  static String visible(String text) {
+    return text.replaceAll("[\\p{Cntrl}&&[^\\n\\t]]", "?").strip();
+  }
+}

@@ -1,0 +1,379 @@
+package fornax.cli;
+
+import fornax.data.CharTokenizer;
+import fornax.data.Gpt2Tokenizer;
+import fornax.data.Texts;
+import fornax.data.TokenDataset;
+import fornax.data.Tokenizer;
+import fornax.models.gpt.Gpt;
+import fornax.models.gpt.GptConfig;
+import fornax.nn.Weights;
+import fornax.train.RunConfig;
+import fornax.train.RunFolder;
+import fornax.train.TrainOptions;
+import fornax.train.TrainOptions.OptimizerOptions;
+import fornax.train.TrainOptions.Reports;
+import fornax.train.Trainer;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine;
+import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Option;
+
+@CommandLine.Command(
+    name = "train",
+    description = {
+      "Trains a GPT on a text. Without options: the preset nano learns English from Dickens.",
+      "",
+      "The last tenth of the text is held out: the validation loss is on that. Ctrl-C stops after"
+          + " the current step and saves."
+    },
+    footer = {
+      "",
+      "Examples:",
+      "  fornax train",
+      "  fornax train --data notes.txt letters.txt --steps 500 --out runs/mine",
+      "  fornax train --preset baby --device cuda",
+      "  fornax train --layers 2 --width 64 --heads 2 --json 2>/dev/null"
+    })
+final class TrainCommand extends Command {
+  private final Output output;
+
+  @Option(
+      names = "--preset",
+      paramLabel = "NAME",
+      order = 1,
+      description =
+          "Sizes and recipe: nano (0.8 million parameters), baby (10.8), gpt2 (124), gpt2-medium,"
+              + " gpt2-large, gpt2-xl, gpt3-small ... gpt3-175b. Default: nano.")
+  String preset = "nano";
+
+  @Option(
+      names = "--data",
+      paramLabel = "NAME|FILE",
+      arity = "1..*",
+      order = 2,
+      description = "Texts to learn from: dickens, shakespeare, or UTF-8 files. Default: dickens.")
+  @Nullable List<String> data;
+
+  @Option(
+      names = "--tokenizer",
+      paramLabel = "NAME",
+      order = 3,
+      description =
+          "char (one token for each character) or gpt2 (GPT-2's byte pairs). Default: char for"
+              + " nano and baby, gpt2 for the others.")
+  @Nullable String tokenizer;
+
+  @Option(
+      names = "--device",
+      paramLabel = "DEVICE",
+      order = 4,
+      description =
+          "auto, or a device that fornax devices lists: cpu, cuda[:i], opencl[:i]."
+              + " Default: auto.")
+  String device = "auto";
+
+  @Option(
+      names = "--out",
+      paramLabel = "DIR",
+      order = 5,
+      description = "The folder to save in. Default: runs/<time>-<preset>.")
+  @Nullable Path out;
+
+  @Option(
+      names = "--json",
+      order = 6,
+      description =
+          "End with one line of JSON on standard output; everything else goes to standard error.")
+  boolean json;
+
+  @Option(
+      names = "--seed",
+      paramLabel = "N",
+      order = 7,
+      converter = Numbers.Seed.class,
+      description =
+          "Seed of everything random: the same seed gives the same model, on the CPU bit for bit."
+              + " Default: 1337.")
+  long seed = 1337;
+
+  @Option(
+      names = "--threads",
+      paramLabel = "N",
+      order = 8,
+      converter = Numbers.Threads.class,
+      description = "Threads of the CPU device. Default: one for each processor.")
+  @Nullable Integer threads;
+
+  @ArgGroup(validate = false, order = 10, heading = "%nThe model (default: the preset's):%n")
+  ModelOptions model = new ModelOptions();
+
+  @ArgGroup(
+      validate = false,
+      order = 20,
+      heading = "%nThe recipe (default: the preset's; shown for nano):%n")
+  RecipeOptions recipe = new RecipeOptions();
+
+  @ArgGroup(validate = false, order = 30, heading = "%nReports:%n")
+  ReportOptions reports = new ReportOptions();
+
+  static final class ModelOptions {
+    @Option(
+        names = "--context",
+        paramLabel = "N",
+        order = 11,
+        converter = Numbers.Count.class,
+        description = "Tokens that the model sees at a time. nano: 64.")
+    @Nullable Integer context;
+
+    @Option(
+        names = "--layers",
+        paramLabel = "N",
+        order = 12,
+        converter = Numbers.Count.class,
+        description = "Blocks. nano: 4.")
+    @Nullable Integer layers;
+
+    @Option(
+        names = "--heads",
+        paramLabel = "N",
+        order = 13,
+        converter = Numbers.Count.class,
+        description = "Attention heads of a block. nano: 4.")
+    @Nullable Integer heads;
+
+    @Option(
+        names = "--width",
+        paramLabel = "N",
+        order = 14,
+        converter = Numbers.Count.class,
+        description = "Size of a token's vector, a multiple of the heads. nano: 128.")
+    @Nullable Integer width;
+
+    @Option(
+        names = "--dropout",
+        paramLabel = "P",
+        order = 15,
+        converter = Numbers.BelowOne.class,
+        description = "Probability of dropout. nano: 0.")
+    @Nullable Double dropout;
+  }
+
+  static final class RecipeOptions {
+    @Option(
+        names = "--steps",
+        paramLabel = "N",
+        order = 21,
+        converter = Numbers.Count.class,
+        description = "Steps to take. nano: 2000.")
+    @Nullable Integer steps;
+
+    @Option(
+        names = "--batch",
+        paramLabel = "N",
+        order = 22,
+        converter = Numbers.Count.class,
+        description = "Sequences of a forward pass. nano: 12.")
+    @Nullable Integer batch;
+
+    @Option(
+        names = "--accumulate",
+        paramLabel = "N",
+        order = 23,
+        converter = Numbers.Count.class,
+        description = "Forward passes of a step, for a larger batch in the same memory. nano: 1.")
+    @Nullable Integer accumulate;
+
+    @Option(
+        names = "--lr",
+        paramLabel = "R",
+        order = 24,
+        converter = Numbers.Positive.class,
+        description = "Peak learning rate. nano: 0.001.")
+    @Nullable Double rate;
+
+    @Option(
+        names = "--min-lr",
+        paramLabel = "R",
+        order = 25,
+        converter = Numbers.NotNegative.class,
+        description = "Learning rate at the end of the cosine. Default: a tenth of --lr.")
+    @Nullable Double minRate;
+
+    @Option(
+        names = "--warmup",
+        paramLabel = "N",
+        order = 26,
+        converter = Numbers.CountOrZero.class,
+        description = "Steps of linear warm-up. Default: 100, but at most a tenth of --steps.")
+    @Nullable Integer warmup;
+
+    @Option(
+        names = "--beta1",
+        paramLabel = "B",
+        order = 27,
+        converter = Numbers.BelowOne.class,
+        description = "AdamW's decay of the first moment. nano: 0.9.")
+    @Nullable Double beta1;
+
+    @Option(
+        names = "--beta2",
+        paramLabel = "B",
+        order = 28,
+        converter = Numbers.BelowOne.class,
+        description = "AdamW's decay of the second moment. nano: 0.99.")
+    @Nullable Double beta2;
+
+    @Option(
+        names = "--weight-decay",
+        paramLabel = "D",
+        order = 29,
+        converter = Numbers.NotNegative.class,
+        description = "Weight decay of matrices and embeddings. nano: 0.1.")
+    @Nullable Double weightDecay;
+
+    @Option(
+        names = "--clip",
+        paramLabel = "N",
+        order = 30,
+        converter = Numbers.NotNegative.class,
+        description = "Largest norm of the gradients; 0: no limit. nano: 1.")
+    @Nullable Double clip;
+  }
+
+  static final class ReportOptions {
+    @Option(
+        names = "--eval-every",
+        paramLabel = "N",
+        order = 31,
+        converter = Numbers.CountOrZero.class,
+        description = "Steps between evaluations; 0: none. Default: an eighth of --steps.")
+    @Nullable Integer evaluateEvery;
+
+    @Option(
+        names = "--eval-batches",
+        paramLabel = "N",
+        order = 32,
+        converter = Numbers.Count.class,
+        description = "Batches of such an evaluation. Default: 20.")
+    @Nullable Integer evaluateBatches;
+
+    @Option(
+        names = "--sample-every",
+        paramLabel = "N",
+        order = 33,
+        converter = Numbers.CountOrZero.class,
+        description = "Steps between samples; 0: none. Default: a quarter of --steps.")
+    @Nullable Integer sampleEvery;
+  }
+
+  TrainCommand(Output output) {
+    this.output = output;
+  }
+
+  @Override
+  public Integer call() throws IOException {
+    Recipe defaults = recipe();
+    GptConfig sizes = sizes(defaults);
+    TrainOptions options = options(defaults);
+    requireIndexable(options.batch(), sizes.context());
+    boolean characters =
+        isOneOf("--tokenizer", or(tokenizer, defaults.tokenizer()), "char", "gpt2");
+    List<String> sources = data == null ? List.of("dickens") : data;
+    String text = Texts.load(sources);
+    Tokenizer tokens = characters ? CharTokenizer.of(text) : new Gpt2Tokenizer();
+    TokenDataset dataset = TokenDataset.of(tokens.encode(text), sizes.context());
+    GptConfig config = sizes.withVocabulary(tokens.vocabularySize());
+    try (var opened = OpenDevice.open(device, threads, output.err())) {
+      opened.requireMemoryToTrain(config);
+      try (var gpt = new Gpt(config, Weights.on(opened.backend(), seed));
+          var trainer = new Trainer(gpt, dataset, options)) {
+        RunFolder folder =
+            out == null ? RunFolder.create(Path.of("runs"), preset) : RunFolder.at(out);
+        folder.writeConfig(
+            new RunConfig(preset, config, sources, RunConfig.sha256(text), options, opened.id()));
+        tokens.save(folder.tokenizer());
+        var run = new TrainingRun(opened.backend(), gpt, tokens, dataset, options, folder);
+        return run.run(trainer, output, json);
+      }
+    }
+  }
+
+  private Recipe recipe() {
+    try {
+      return Recipe.of(preset);
+    } catch (IllegalArgumentException e) {
+      throw new UserException("--" + e.getMessage(), e);
+    }
+  }
+
+  private GptConfig sizes(Recipe defaults) {
+    GptConfig base = defaults.sizes();
+    try {
+      return new GptConfig(
+          base.vocabulary(),
+          or(model.context, base.context()),
+          or(model.layers, base.layers()),
+          or(model.heads, base.heads()),
+          or(model.width, base.width()),
+          or(model.dropout, base.dropout()));
+    } catch (IllegalArgumentException e) {
+      throw new UserException(String.valueOf(e.getMessage()), e);
+    }
+  }
+
+  private TrainOptions options(Recipe defaults) {
+    int steps = or(recipe.steps, defaults.steps());
+    double rate = or(recipe.rate, defaults.rate());
+    try {
+      return new TrainOptions(
+          steps,
+          or(recipe.batch, defaults.batch()),
+          or(recipe.accumulate, 1),
+          new OptimizerOptions(
+              rate,
+              or(recipe.minRate, rate / 10),
+              or(recipe.warmup, Math.min(100, steps / 10)),
+              or(recipe.beta1, 0.9),
+              or(recipe.beta2, defaults.beta2()),
+              or(recipe.weightDecay, 0.1),
+              or(recipe.clip, 1.0)),
+          new Reports(
+              or(reports.evaluateEvery, Math.max(1, steps / 8)),
+              or(reports.evaluateBatches, 20),
+              or(reports.sampleEvery, Math.max(1, steps / 4))),
+          seed);
+    } catch (IllegalArgumentException e) {
+      throw new UserException(String.valueOf(e.getMessage()), e);
+    }
+  }
+
+  private static void requireIndexable(int batch, int context) {
+    if ((long) batch * context > Integer.MAX_VALUE) {
+      throw new UserException(
+          "train: batch too large; got --batch "
+              + batch
+              + " at context "
+              + context
+              + "; need at most "
+              + Integer.MAX_VALUE / context
+              + "; --accumulate makes larger steps");
+    }
+  }
+
+  /// Whether `value` is `first` rather than `second`.
+  private static boolean isOneOf(String option, String value, String first, String second) {
+    if (!value.equals(first) && !value.equals(second)) {
+      throw new UserException(
+          option + ": unknown; got " + value + "; need " + first + " or " + second);
+    }
+    return value.equals(first);
+  }
+
+  private static <T> T or(@Nullable T given, T otherwise) {
+    return given == null ? otherwise : given;
+  }
+}

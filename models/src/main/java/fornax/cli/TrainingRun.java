@@ -1,0 +1,220 @@
+package fornax.cli;
+
+import fornax.backend.Backend;
+import fornax.backend.MemoryStats;
+import fornax.data.CharTokenizer;
+import fornax.data.TokenDataset;
+import fornax.data.Tokenizer;
+import fornax.models.gpt.Gpt;
+import fornax.models.gpt.Sampling;
+import fornax.train.Evaluation;
+import fornax.train.MetricsLog;
+import fornax.train.RunFolder;
+import fornax.train.TrainOptions;
+import fornax.train.Trainer;
+import fornax.train.TrainingListener;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
+import java.util.SequencedMap;
+
+/// Trains, shows and records how it goes, saves, and sums up.
+final class TrainingRun {
+  private static final int SAMPLE_TOKENS = 120;
+  private static final int LAST_SAMPLE_TOKENS = 400;
+
+  // What other readers of these weights look for: Hugging Face's loader refuses a file without it.
+  private static final Map<String, String> METADATA = Map.of("format", "pt");
+
+  private final Backend device;
+  private final Gpt model;
+  private final Tokenizer tokenizer;
+  private final TokenDataset data;
+  private final TrainOptions options;
+  private final RunFolder folder;
+
+  TrainingRun(
+      Backend device,
+      Gpt model,
+      Tokenizer tokenizer,
+      TokenDataset data,
+      TrainOptions options,
+      RunFolder folder) {
+    this.device = device;
+    this.model = model;
+    this.tokenizer = tokenizer;
+    this.data = data;
+    this.options = options;
+    this.folder = folder;
+  }
+
+  /// Does all that; returns the exit code.
+  ///
+  /// @param json whether `output.out()` is for one line of JSON alone
+  int run(Trainer trainer, Output output, boolean json) throws IOException {
+    PrintStream err = output.err();
+    err.printf(
+        Locale.ROOT,
+        "model: %,d parameters; %s; %,d tokens to learn from, %,d held out%n",
+        model.parameterCount(),
+        tokenizer,
+        data.trainingTokens(),
+        data.validationTokens());
+    int columns = output.columns();
+    try (var interrupt = new Interrupt(err)) {
+      Trainer.Result result;
+      try (MetricsLog metrics = folder.startMetrics();
+          Progress progress =
+              columns > 0
+                  ? new ProgressBarDisplay(err, columns, options.steps())
+                  : new ProgressLines(err)) {
+        result = trainer.run(new Recorder(progress, metrics), interrupt::requested);
+      }
+      save();
+      boolean complete = result.steps() == options.steps();
+      sumUp(json ? err : output.out(), result, complete);
+      if (json) {
+        printJson(output.out(), result);
+      }
+      return complete ? ExitCode.OK : ExitCode.INTERRUPTED;
+    }
+  }
+
+  private void save() throws IOException {
+    model.save(folder.model(), METADATA);
+  }
+
+  private String sample(int tokens) {
+    Sampling sampling = Sampling.seeded(options.seed()).withTemperature(Sampler.TEMPERATURE);
+    return Sampler.visible(new Sampler(model, tokenizer).sample("", tokens, sampling));
+  }
+
+  private void sumUp(PrintStream to, Trainer.Result result, boolean complete) {
+    if (complete) {
+      to.println();
+      to.println("sample:");
+      to.println(sample(LAST_SAMPLE_TOKENS).indent(2).stripTrailing());
+    } else {
+      to.printf("stopped after step %d of %d%n", result.steps(), options.steps());
+    }
+    to.println();
+    to.printf(
+        Locale.ROOT,
+        "training loss    %.4f (mean of the last %d steps)%n",
+        result.trainLoss(),
+        result.trainLossSteps());
+    Evaluation validation = result.validation();
+    if (validation != null) {
+      to.printf(
+          Locale.ROOT,
+          "validation loss  %.4f (%,d %s%s)%n",
+          validation.loss(),
+          validation.tokens(),
+          tokenizer instanceof CharTokenizer ? "characters" : "tokens",
+          result.validationIsWhole()
+              ? ", all that was held out"
+              : " of " + String.format(Locale.ROOT, "%,d", data.validationTokens()) + " held out");
+    }
+    to.printf(
+        Locale.ROOT,
+        "speed            %,.0f tokens/s, %s in all%n",
+        result.tokensPerSecond(),
+        Progress.clock(result.time().toMillis() / 1e3));
+    if (result.skipped() > 0) {
+      to.printf(
+          "skipped          %d of %d steps: their gradients were not finite; try a lower --lr%n",
+          result.skipped(), result.steps());
+    }
+    to.println("saved in         " + folder);
+    to.println();
+    to.println("It writes more with: fornax generate --checkpoint " + folder);
+    to.flush();
+  }
+
+  private void printJson(PrintStream out, Trainer.Result result) {
+    Evaluation validation = result.validation();
+    JsonLine.print(
+        out,
+        json -> {
+          json.writeStartObject();
+          json.writeNumberField("parameters", model.parameterCount());
+          json.writeNumberField("steps", result.steps());
+          JsonLine.number(json, "trainLoss", result.trainLoss());
+          JsonLine.number(
+              json, "validationLoss", validation == null ? Double.NaN : validation.loss());
+          JsonLine.number(json, "tokensPerSecond", result.tokensPerSecond());
+          json.writeStringField("device", device.id());
+          json.writeNumberField("seed", options.seed());
+          json.writeStringField("out", folder.toString());
+          json.writeEndObject();
+        });
+  }
+
+  /// Shows and records each step and evaluation, saves after evaluations, and makes the samples.
+  private final class Recorder implements TrainingListener {
+    private static final double SMOOTHING = 0.1; // of the loss shown: about the last 10 steps
+
+    private final Progress progress;
+    private final MetricsLog metrics;
+    private StepReport last = new StepReport(0, Double.NaN, Double.NaN, 0, 0);
+    private double loss = Double.NaN;
+    private double validationLoss = Double.NaN;
+
+    Recorder(Progress progress, MetricsLog metrics) {
+      this.progress = progress;
+      this.metrics = metrics;
+    }
+
+    @Override
+    public void stepped(StepReport report) throws IOException {
+      last = report;
+      loss = Double.isNaN(loss) ? report.loss() : loss + SMOOTHING * (report.loss() - loss);
+      metrics.append(report);
+      show(report.step() == 1);
+    }
+
+    @Override
+    public void evaluated(int step, Evaluation validation) throws IOException {
+      validationLoss = validation.loss();
+      MemoryStats memory = device.memory().stats();
+      SequencedMap<String, Object> line = new LinkedHashMap<>();
+      line.put("step", step);
+      line.put("validationLoss", validation.loss());
+      line.put("validationTokens", validation.tokens());
+      line.put("liveBytes", memory.live());
+      line.put("peakBytes", memory.peak());
+      line.put("cachedBytes", memory.cached());
+      line.put("systemRequests", memory.systemRequests());
+      metrics.append(line);
+      show(true);
+      if (step > 0 && step < options.steps()) {
+        save();
+      }
+    }
+
+    @Override
+    public void sampleDue(int step) {
+      String text = sample(SAMPLE_TOKENS).indent(2).stripTrailing();
+      progress.note(
+          (step == 0 ? "sample before training:" : "sample after step " + step + ":")
+              + System.lineSeparator()
+              + text);
+    }
+
+    private void show(boolean milestone) {
+      double stepsLeft = (double) options.steps() - last.step();
+      double tokensPerStep = (double) options.windowsPerStep() * data.context();
+      progress.show(
+          new Progress.Status(
+              last.step(),
+              options.steps(),
+              loss,
+              validationLoss,
+              last.tokensPerSecond(),
+              stepsLeft * tokensPerStep / last.tokensPerSecond()),
+          milestone);
+    }
+  }
+}
