@@ -3,5 +3,9 @@ module fornax.cpu {
   requires static transitive org.jspecify;
   requires static com.google.errorprone.annotations;
   requires static jdk.incubator.vector;
+  requires jdk.management;
   requires transitive fornax.core;
+
+  provides fornax.backend.BackendProvider with
+      fornax.cpu.CpuProvider;
 }
