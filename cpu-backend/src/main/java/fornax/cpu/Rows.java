@@ -1,0 +1,83 @@
+package fornax.cpu;
+
+import fornax.array.DType;
+import fornax.backend.HostBlock;
+import fornax.backend.NdArray;
+import java.lang.foreign.MemorySegment;
+
+/// The rows of a contiguous array as floats for [RowKernels]: where they lie if the array is F32,
+/// else in a scratch slot of the calling thread.
+final class Rows {
+  /// Partial sums of a row (see [RowKernels]).
+  static final int PARTIALS = 32;
+
+  private final MemorySegment data;
+  private final DType type;
+  private final long offset;
+  private final int columns;
+  private final int slot;
+
+  /// @param slot the scratch slot, one for each of the rows that a kernel has at a time
+  Rows(NdArray x, long columns, int slot) {
+    this.data = HostBlock.segment(x);
+    this.type = x.dtype();
+    this.offset = x.layout().offset();
+    this.columns = Math.toIntExact(columns);
+    this.slot = slot;
+  }
+
+  private boolean direct() {
+    return type == DType.F32;
+  }
+
+  /// The segment that holds row `row` for reading, from [#at(long)] on.
+  MemorySegment read(long row) {
+    if (direct()) {
+      return data;
+    }
+    MemorySegment words = words();
+    Words.read(type, false, data, offset + row * columns, 1, columns, words, 0);
+    return words;
+  }
+
+  /// The segment to write row `row` to; [#flush(long)] ends that.
+  MemorySegment write() {
+    return direct() ? data : words();
+  }
+
+  /// Where row `row` begins in its segment, in bytes.
+  long at(long row) {
+    return direct() ? 4 * (offset + row * columns) : 0;
+  }
+
+  /// Takes what was written to the array.
+  void flush(long row) {
+    if (!direct()) {
+      Words.write(type, false, words(), 0, columns, data, offset + row * columns, 1);
+    }
+  }
+
+  private MemorySegment words() {
+    return Scratch.get().words(slot, columns);
+  }
+
+  /// Runs `task` for groups of rows, so that a group is worth a task.
+  static void parallel(Workers workers, long rows, long costOfRow, RowTask task) {
+    long perTask = Math.max(1, 32_768 / Math.max(1, costOfRow));
+    workers.parallel(
+        rows * costOfRow,
+        (int) Math.ceilDiv(rows, perTask),
+        group -> {
+          long end = Math.min(rows, (group + 1) * perTask);
+          for (long row = group * perTask; row < end; row++) {
+            task.run(row);
+          }
+        });
+  }
+
+  /// The work of one row.
+  @FunctionalInterface
+  interface RowTask {
+    void run(long row);
+  }
+}

@@ -1,0 +1,74 @@
+package fornax.cpu;
+
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteOrder;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.VectorMask;
+import jdk.incubator.vector.VectorShuffle;
+import jdk.incubator.vector.VectorSpecies;
+
+/// Loads, stores and folds of float vectors, for the vector kernels. Places are bytes from the
+/// start of a segment.
+final class Vectors {
+  static final VectorSpecies<Float> SPECIES = VectorMath.SPECIES;
+  static final VectorSpecies<Integer> INTS = IntVector.SPECIES_PREFERRED;
+  static final int LANES = SPECIES.length();
+  static final ByteOrder ORDER = ByteOrder.nativeOrder();
+
+  private static final VectorShuffle<Float> BY_8 = rotation(8);
+  private static final VectorShuffle<Float> BY_4 = rotation(4);
+  private static final VectorShuffle<Float> BY_2 = rotation(2);
+  private static final VectorShuffle<Float> BY_1 = rotation(1);
+
+  private Vectors() {}
+
+  static FloatVector load(MemorySegment x, long at) {
+    return FloatVector.fromMemorySegment(SPECIES, x, at, ORDER);
+  }
+
+  /// Lanes outside the mask are 0 and not read.
+  static FloatVector load(MemorySegment x, long at, VectorMask<Float> mask) {
+    return FloatVector.fromMemorySegment(SPECIES, x, at, ORDER, mask);
+  }
+
+  static void store(FloatVector v, MemorySegment y, long at) {
+    v.intoMemorySegment(y, at, ORDER);
+  }
+
+  static void store(FloatVector v, MemorySegment y, long at, VectorMask<Float> mask) {
+    v.intoMemorySegment(y, at, ORDER, mask);
+  }
+
+  static FloatVector all(float value) {
+    return FloatVector.broadcast(SPECIES, value);
+  }
+
+  /// The mask of the elements from `body` to `n`, fewer than a vector's.
+  static VectorMask<Float> tail(int body, int n) {
+    return SPECIES.indexInRange(body, n);
+  }
+
+  /// The sum of the [Rows#PARTIALS] floats at `sums`, each added to the one half the number further
+  /// on until one is left: the order does not depend on the vector's width.
+  static float foldSum(MemorySegment sums) {
+    for (int half = Rows.PARTIALS / 2; half >= LANES; half >>= 1) {
+      for (int i = 0; i < half; i += LANES) {
+        store(load(sums, 4L * i).add(load(sums, 4L * (i + half))), sums, 4L * i);
+      }
+    }
+    FloatVector v = load(sums, 0);
+    if (LANES > 8) {
+      v = v.add(v.rearrange(BY_8));
+    }
+    if (LANES > 4) {
+      v = v.add(v.rearrange(BY_4));
+    }
+    v = v.add(v.rearrange(BY_2));
+    return v.add(v.rearrange(BY_1)).lane(0);
+  }
+
+  private static VectorShuffle<Float> rotation(int by) {
+    return VectorShuffle.fromOp(SPECIES, i -> (i + by) % LANES);
+  }
+}
