@@ -282,76 +282,97 @@ final class Attention {
       float[] dq = scratch.get(Use.DQ, 0);
       for (int p = 0; p < panels; p++) {
         int panel = q / lanes + p;
-        int at = p * panelSize;
+        int rows = seen(panel, k, count);
         product(
-            keyPanels, count, count, queryPanels, panel * width * lanes, width, width, scores, at);
+            keyPanels,
+            count,
+            rows,
+            queryPanels,
+            panel * width * lanes,
+            width,
+            width,
+            scores,
+            p * panelSize);
         product(
             valuePanels,
             count,
-            count,
+            rows,
             dyPanels,
             panel * valueWidth * lanes,
             valueWidth,
             valueWidth,
             dp,
-            at);
+            p * panelSize);
         loops.softmaxGradient(
             scores,
             dp,
-            at,
-            count,
+            p * panelSize,
+            rows,
             args.visible(panel * lanes) - k,
             args.scale(),
             scratch.get(Use.LOG_SUM_EXP, 0),
             scratch.get(Use.DELTA, 0),
             panel * lanes);
-        addProduct(keysByWidth, width, dp, at, count, dq, panel * width * lanes);
+        for (int i = 0, height; i < width; i += height) {
+          height = matmul.panelRows(width - i);
+          matmul.multiply(keysByWidth, i * count, height, dp, p * panelSize, lanes, rows, tile, 0);
+          loops.add(dq, (panel * width + i) * lanes, tile, Math.min(height, width - i) * lanes);
+        }
       }
-      keyGradient(scores, panelSize, count, dy, q, number, valueWidth, Use.DV);
-      keyGradient(dp, panelSize, count, args.q(), q, number, width, Use.DK);
+      keyGradient(scores, k, count, dy, q, number, valueWidth, Use.DV);
+      keyGradient(dp, k, count, args.q(), q, number, width, Use.DK);
+    }
+
+    /// How many of the keys `[k, k + count)` a panel of queries sees, rounded up to whole panels of
+    /// keys.
+    private int seen(int panel, int k, int count) {
+      int last = Math.min(queries, (panel + 1) * lanes) - 1;
+      int visible = Math.clamp((long) args.visible(last) - k, 0, count);
+      return Math.min(count, Math.ceilDiv(visible, height) * height);
     }
 
     /// `x += wᵀ·z`: `w` panels of weights (or of their gradients) of queries `[q, q + number)`, `z`
     /// these queries' rows of `view`, `x` the accumulator of `use`.
     private void keyGradient(
-        float[] w,
-        int panelSize,
-        int count,
-        HeadsView view,
-        int q,
-        int number,
-        int columns,
-        Use use) {
-      float[] right = scratch.get(Use.QUERIES_BY_WIDTH, (long) number * lanes + lanes);
-      float[] left = scratch.get(Use.TRANSPOSED, leftSize(count, number));
+        float[] w, int k, int count, HeadsView view, int q, int number, int columns, Use use) {
       int padded = Math.ceilDiv(count, height) * height;
-      for (int i = 0, rows; i < count; i += rows) {
-        rows = matmul.panelRows(count - i);
-        for (int p = 0; p * lanes < number; p++) {
-          int depth = Math.min(lanes, number - p * lanes);
-          matmul.transpose(
-              w,
-              p * panelSize + i * lanes,
-              lanes,
-              rows,
-              depth,
-              left,
-              i * number + p * lanes * rows,
-              rows);
-        }
-      }
-      float[] x = scratch.get(use, 0);
+      int panelSize = (padded + height) * lanes;
+      float[] left = scratch.get(Use.TRANSPOSED, leftSize(height, number));
+      float[] right = scratch.get(Use.QUERIES_BY_WIDTH, padded(columns) * number + lanes);
       for (int c = 0; c < columns; c += lanes) {
-        int valid = Math.min(lanes, columns - c);
         matmul.pack(
             right,
-            0,
+            c * number,
             lanes,
-            valid,
+            Math.min(lanes, columns - c),
             number,
             view.byWidth(),
             start(view, q) + (long) c * view.elementBytes());
-        addProduct(left, count, right, 0, number, x, c / lanes * padded * lanes);
+      }
+      float[] x = scratch.get(use, 0);
+      for (int i = 0, rows; i < count; i += rows) {
+        rows = matmul.panelRows(count - i);
+        // Queries before `skip` see none of these keys.
+        int skip = 0;
+        while (skip < number && seen((q + skip) / lanes, k, count) <= i) {
+          skip += lanes;
+        }
+        for (int j = skip; j < number; j += lanes) {
+          matmul.transpose(
+              w,
+              j / lanes * panelSize + i * lanes,
+              lanes,
+              rows,
+              Math.min(lanes, number - j),
+              left,
+              (j - skip) * rows,
+              rows);
+        }
+        for (int c = 0; c < columns && skip < number; c += lanes) {
+          matmul.multiply(
+              left, 0, rows, right, c * number + skip * lanes, lanes, number - skip, tile, 0);
+          loops.add(x, (c / lanes * padded + i) * lanes, tile, Math.min(rows, count - i) * lanes);
+        }
       }
     }
 
@@ -363,6 +384,11 @@ final class Attention {
 
     private long leftSize(int rows, int depth) {
       return (long) (Math.ceilDiv(rows, height) * height) * depth + lanes;
+    }
+
+    /// `columns` rounded up to whole panels.
+    private long padded(int columns) {
+      return (long) Math.ceilDiv(columns, lanes) * lanes;
     }
 
     /// Packs `rows × depth` numbers as a left operand.
@@ -396,16 +422,6 @@ final class Attention {
       for (int i = 0, panel; i < rows; i += panel) {
         panel = matmul.panelRows(packedRows - i);
         matmul.multiply(left, i * packedDepth, panel, right, at, lanes, depth, x, to + i * lanes);
-      }
-    }
-
-    /// `x += left·right`; the rows of `x` beyond `rows` are left alone.
-    private void addProduct(
-        float[] left, int rows, float[] right, int at, int depth, float[] x, int to) {
-      for (int i = 0, panel; i < rows; i += panel) {
-        panel = matmul.panelRows(rows - i);
-        matmul.multiply(left, i * depth, panel, right, at, lanes, depth, tile, 0);
-        loops.add(x, to + i * lanes, tile, Math.min(panel, rows - i) * lanes);
       }
     }
 
