@@ -130,6 +130,15 @@ final class Gradients {
     b.binary(ADD, d, 1, d);
   }
 
+  // y = x − mean by rows, and the mean of that taken away as well.
+  static void centre(Backend b, Workspace work, NdArray x, NdArray mean, NdArray y) {
+    NdArray rest = work.allocate(y.dtype(), mean.shape());
+    b.binary(Binary.SUBTRACT, x, mean.expand(x.shape()), y);
+    b.reduce(Reduce.SUM, y, rest);
+    b.binary(MULTIPLY, rest, 1.0 / x.dim(1), rest);
+    b.binary(Binary.SUBTRACT, y, rest.expand(x.shape()), y);
+  }
+
   // y = x·rows·weight + bias, rounded once.
   static void scaleRows(
       Backend b,
