@@ -8,6 +8,7 @@ module fornax.core {
   exports fornax.array;
   exports fornax.backend;
   exports fornax.backend.reference;
+  exports fornax.conformance;
   exports fornax.tensor;
   exports fornax.nn;
   exports fornax.optim;
