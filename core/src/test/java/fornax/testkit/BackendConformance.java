@@ -1,0 +1,239 @@
+package fornax.testkit;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assertions.fail;
+import static org.junit.jupiter.api.Assumptions.abort;
+import static org.junit.jupiter.api.DynamicTest.dynamicTest;
+
+import fornax.array.DType;
+import fornax.array.Shape;
+import fornax.backend.Backend;
+import fornax.backend.BackendProvider;
+import fornax.backend.Backends;
+import fornax.backend.Decomposed;
+import fornax.backend.DeviceInfo;
+import fornax.backend.NdArray;
+import fornax.backend.Settings;
+import fornax.backend.Workspace;
+import fornax.backend.reference.ReferenceBackend;
+import fornax.conformance.CaseResult;
+import fornax.conformance.Golden;
+import fornax.conformance.OpCase;
+import fornax.conformance.OpCases;
+import fornax.conformance.SelfTest;
+import fornax.tensor.Scope;
+import fornax.tensor.Tensor;
+import fornax.tensor.Tensors;
+import java.io.IOException;
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.Function;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestFactory;
+import org.junit.jupiter.api.TestInstance;
+
+/// What every backend must pass. A backend's test names its device:
+///
+/// ```java
+/// class CpuConformanceTest extends BackendConformance {
+///   @Override
+///   protected String device() {
+///     return "cpu";
+///   }
+/// }
+/// ```
+///
+/// Where the device is absent all is skipped with the reason, or fails if `-Dfornax.require=NAMES`
+/// (separated by commas) names it.
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
+public abstract class BackendConformance {
+  private final Backend reference = new ReferenceBackend();
+  private Backend backend = reference;
+
+  /// For subclasses.
+  protected BackendConformance() {}
+
+  /// The device, as [Backends#open(String)] takes it.
+  protected abstract String device();
+
+  /// What `-Dfornax.require` calls the device: its id if this is not overridden.
+  protected String requirement() {
+    return device();
+  }
+
+  @BeforeAll
+  void open() {
+    String missing = missing(device());
+    if (!missing.isEmpty()) {
+      if (required(requirement())) {
+        fail(device() + " is required by -Dfornax.require but absent: " + missing);
+      }
+      abort(device() + " is absent: " + missing);
+    }
+    backend = Backends.open(device()).backend();
+  }
+
+  @AfterAll
+  void close() {
+    backend.close();
+    reference.close();
+  }
+
+  private static String missing(String device) {
+    for (BackendProvider provider : Backends.providers()) {
+      for (DeviceInfo info : provider.devices()) {
+        if (info.id().equals(device) || provider.name().equals(device)) {
+          return info.available() ? "" : info.reason() + "; " + info.fix();
+        }
+      }
+    }
+    return "no backend on the class path has a device of this name";
+  }
+
+  private static boolean required(String name) {
+    return Arrays.asList(System.getProperty("fornax.require", "").split(",")).contains(name);
+  }
+
+  @Test
+  void guardWords_areOn() {
+    assertTrue(Settings.guardMemory(), "run these tests with -Dfornax.memory.guard=true");
+    assertEquals(Settings.LeakLevel.PARANOID, Settings.leakLevel());
+  }
+
+  // ---- the table
+
+  /// Every operation, forward and gradients, as the backend does it and taken apart into the
+  /// backend's primitives.
+  @TestFactory
+  Stream<DynamicTest> operations_agreeWithTheReference() {
+    return operations(
+        (variant, type) -> {
+          Backend decomposed = new Decomposed(backend);
+          for (CaseResult result : SelfTest.check(variant, type, reference, backend, decomposed)) {
+            assertTrue(result.passed(), result::toString);
+          }
+        });
+  }
+
+  @TestFactory
+  Stream<DynamicTest> operations_giveTheSameBitsEveryTime() {
+    return operations(
+        (variant, type) -> assertTrue(SelfTest.repeats(variant, type, backend), variant::toString));
+  }
+
+  private interface Check {
+    void run(OpCase.Variant variant, DType type);
+  }
+
+  private Stream<DynamicTest> operations(Check check) {
+    return OpCases.all().stream()
+        .flatMap(
+            operation ->
+                operation.types().stream()
+                    .flatMap(
+                        type ->
+                            operation.variants().stream()
+                                .map(
+                                    variant ->
+                                        dynamicTest(
+                                            variant + " " + type,
+                                            () ->
+                                                leavingNothing(() -> check.run(variant, type))))));
+  }
+
+  private void leavingNothing(Runnable test) {
+    long before = backend.memory().stats().live();
+    test.run();
+    backend.synchronize();
+    assertEquals(
+        before,
+        backend.memory().stats().live(),
+        () -> "left behind: " + String.join("\n", backend.memory().leaks()));
+  }
+
+  // ---- PyTorch's numbers
+
+  @TestFactory
+  Stream<DynamicTest> golden_operatorsAgreeWithPyTorch() throws IOException {
+    return tests(Golden.builtIn().operators(backend));
+  }
+
+  @TestFactory
+  Stream<DynamicTest> golden_modelAgreesWithPyTorch() throws IOException {
+    return tests(Golden.builtIn().model(backend));
+  }
+
+  private static Stream<DynamicTest> tests(List<CaseResult> results) {
+    return results.stream()
+        .map(
+            result ->
+                dynamicTest(
+                    result.op(),
+                    () -> {
+                      if (result.status() == CaseResult.Status.SKIPPED) {
+                        abort(result.note());
+                      }
+                      assertTrue(result.passed(), result::toString);
+                    }));
+  }
+
+  // ---- randomness and wrong indices
+
+  @Test
+  void random_givesTheSameWordsEverywhere() {
+    for (long size : new long[] {0, 1, 7, 129, 1025}) {
+      assertArrayEquals(words(reference, size), words(backend, size));
+    }
+  }
+
+  private static double[] words(Backend device, long size) {
+    try (var work = new Workspace(device.memory())) {
+      NdArray state =
+          HostArrays.of(device, work, DType.I32, Shape.of(4), 0x12345678, -2, 1 << 30, 5);
+      NdArray y = work.allocate(DType.I32, Shape.of(size));
+      device.random(state, 77, y);
+      return HostArrays.values(device, y);
+    }
+  }
+
+  @Test
+  void wrongIndices_areNamed() {
+    int[] targets = new int[65];
+    targets[64] = 5;
+    int[] row = {65, 0, 0, 0, 0};
+    rejects("77", on -> table(on).embedding(on.of(new int[] {3, 77}, Shape.of(2))));
+    rejects("-1", on -> table(on).embedding(on.of(new int[] {-1, 3}, Shape.of(2))));
+    rejects("5", on -> table(on).indexSelect(1, on.of(new int[] {0, 5}, Shape.of(2))));
+    rejects("5", on -> table(on).crossEntropy(on.of(targets, Shape.of(65))));
+    Shape one = Shape.of(1, 5);
+    rejects("65", on -> table(on).scatterAdd(0, on.of(row, one), on.ones(DType.F32, one)));
+  }
+
+  private static Tensor table(Tensors on) {
+    return on.zeros(DType.F32, Shape.of(65, 5));
+  }
+
+  private void rejects(String index, Function<Tensors, Tensor> operation) {
+    leavingNothing(
+        () -> {
+          IndexOutOfBoundsException thrown =
+              assertThrows(
+                  IndexOutOfBoundsException.class,
+                  () -> {
+                    try (var _ = Scope.open()) {
+                      Tensor _ = operation.apply(Tensors.on(backend));
+                      backend.synchronize();
+                    }
+                  });
+          String message = String.valueOf(thrown.getMessage());
+          assertTrue(message.contains("got " + index + " "), message);
+        });
+  }
+}
