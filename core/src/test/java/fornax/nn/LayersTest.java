@@ -230,6 +230,23 @@ class LayersTest {
   }
 
   @Test
+  void dropout_drawsForWeightsAndResults() {
+    try (var generator = new Generator(backend, 1);
+        var dropout = new Dropout(0.5, generator);
+        var causal = CausalSelfAttention.of(weights, 6, 3, dropout);
+        var full = new MultiHeadAttention(weights, 6, 3, dropout);
+        var feedForward = FeedForward.of(weights, 6, Unary.RELU, dropout)) {
+      Tensor x = normals(0, 1, 4, 6);
+      Tensor _ = causal.forward(x);
+      assertEquals(2, generator.nextStream(), "attention weights and the result");
+      Tensor _ = full.forward(x);
+      assertEquals(3 + 2, generator.nextStream(), "attention weights and the result");
+      Tensor _ = feedForward.forward(x);
+      assertEquals(6 + 1, generator.nextStream(), "the result");
+    }
+  }
+
+  @Test
   void multiHeadAttention_takesAnotherSequence() {
     try (var generator = new Generator(backend, 1);
         var dropout = new Dropout(0, generator);

@@ -166,6 +166,16 @@ class ModuleTest {
   }
 
   @Test
+  void zeros_areParametersOfTheSameShapes() {
+    try (var random = network(1);
+        var zeros = new Linear(Weights.zeros(backend, 1), 3, 4)) {
+      assertEquals(List.of(0f, 0f, 0f, 0f), floats(zeros, "bias"));
+      Tensor weight = Objects.requireNonNull(random.parameters().get("0.weight"));
+      assertEquals(weight.shape(), zeros.weight().shape());
+    }
+  }
+
+  @Test
   void load_givesBackWhatWasSaved() throws IOException {
     Path file = folder.resolve("network.safetensors");
     try (var saved = network(1);
@@ -196,6 +206,18 @@ class ModuleTest {
       assertContains("missing 2.bias [2]", e);
       assertContains("extra 1.weight [5, 2]", e);
       assertEquals(before, floats(other, "0.weight"), "nothing was loaded");
+    }
+  }
+
+  @Test
+  void load_isAChangeInPlace() throws IOException {
+    Path file = folder.resolve("network.safetensors");
+    try (var network = network(1);
+        var _ = Scope.open()) {
+      network.save(file);
+      Tensor y = network.forward(Tensors.on(backend).ones(DType.F32, Shape.of(5, 3))).sum();
+      assertEquals(Map.of(), network.load(file));
+      assertThrows(IllegalStateException.class, y::backward);
     }
   }
 
