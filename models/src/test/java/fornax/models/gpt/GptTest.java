@@ -256,6 +256,39 @@ class GptTest {
 
   @ParameterizedTest
   @MethodSource("devices")
+  void loss_holdsWhatBackwardNeedsAndNoMore(String device) {
+    try (var backend = Devices.open(device);
+        var gpt = new Gpt(SMALL, Weights.on(backend, 3));
+        var _ = Scope.open()) {
+      Tensor tokens = tokens(backend, 2, 8, 11);
+      Tensor targets = tokens(backend, 2, 8, 7);
+      long before = backend.memory().stats().live();
+      Tensor loss = gpt.loss(tokens, targets);
+      long held = backend.memory().stats().live() - before;
+      long rows = 2 * 8;
+      long c = SMALL.width();
+      // Floats a row. Of a block: both norms' results, mean and deviation (2·(C + 2)), queries,
+      // keys
+      // and values (3·C), the heads' results and the log-sum-exps (C + H), both residual sums
+      // (2·C),
+      // and the feed-forward layers' insides before and after GELU (8·C).
+      long block = 2 * (c + 2) + 3 * c + c + SMALL.heads() + 2 * c + 8 * c;
+      // Outside: the embeddings (C), the last norm's mean and deviation, and the loss's gradient
+      // (C),
+      // which the loss works out with its own part of the token table's.
+      long outside = c + 2 + c;
+      long table = SMALL.vocabulary() * c;
+      long scalars = 2; // the loss and the number of targets
+      assertEquals(
+          Float.BYTES * (rows * (SMALL.layers() * block + outside) + table + scalars), held);
+      loss.backward();
+      gpt.zeroGrad();
+      assertEquals(before + Float.BYTES, backend.memory().stats().live(), "the loss is left");
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("devices")
   void dropout_dependsOnSeedAndStep(String device) {
     try (var backend = Devices.open(device);
         var gpt = new Gpt(SMALL.withDropout(0.3), Weights.on(backend, 3));
@@ -272,6 +305,17 @@ class GptTest {
       double c = gpt.loss(tokens, tokens).item();
       assertEquals(c, gpt.loss(tokens, tokens).item());
       assertTrue(a != c && b != c);
+    }
+  }
+
+  @Test
+  void dropout_takesEmbeddingsAttentionWeightsAndResults() {
+    try (var backend = Devices.open("reference");
+        var gpt = new Gpt(SMALL.withDropout(0.3), Weights.on(backend, 3));
+        var _ = Scope.open()) {
+      Tensor tokens = tokens(backend, 2, 8, 11);
+      Tensor _ = gpt.loss(tokens, tokens);
+      assertEquals(1 + 3 * SMALL.layers(), gpt.generator().nextStream());
     }
   }
 

@@ -61,6 +61,14 @@ class SamplingTest {
   }
 
   @Test
+  void topP_stopsWhereItIsReached() {
+    for (int i = 0; i < 100; i++) {
+      int token = Sampling.seeded(1).withTopP(0.5).choose(new float[4], i);
+      assertTrue(token < 2, "half of four equals: " + token);
+    }
+  }
+
+  @Test
   void topP_countsWithinWhatTopKLeft() {
     assertFrequencies(Sampling.seeded(1).withTopK(2).withTopP(0.5), 0, 1, 0, 0);
   }
