@@ -21,10 +21,11 @@ final class Attention {
   /// and values it needs, so fewer queries would pay more for packing.
   private static final int TASK_PANELS = 8;
 
-  /// Query panels of one block of the gradient, and key panels (of a tile's rows).
-  private static final int GROUP_PANELS = 4;
+  /// Queries and keys of one block of the gradient, whole panels of every kernel's tiles: sums are
+  /// cut in the same places whatever the width of vectors.
+  private static final int QUERY_BLOCK = 128;
 
-  private static final int KEY_PANELS = 10;
+  private static final int KEY_BLOCK = 120;
 
   private static final MatmulKernels MATMUL = Matmul.KERNELS;
 
@@ -210,9 +211,8 @@ final class Attention {
             start(dy, p * lanes));
         rowNumbers(p, valid, dyPanels, logSumExp, delta);
       }
-      int block = KEY_PANELS * height;
-      for (int k = 0; k < keys; k += block) {
-        keyBlock(out, k, Math.min(block, keys - k));
+      for (int k = 0; k < keys; k += KEY_BLOCK) {
+        keyBlock(out, k, Math.min(KEY_BLOCK, keys - k));
       }
       for (int p = 0; p < panels; p++) {
         int valid = Math.min(lanes, queries - p * lanes);
@@ -256,11 +256,10 @@ final class Attention {
       float[] dv = scratch.get(Use.DV, dvSize);
       Arrays.fill(dk, 0, (int) dkSize, 0f);
       Arrays.fill(dv, 0, (int) dvSize, 0f);
-      // The first query that sees key k, rounded down to its panel.
+      // From the first query that sees key k on, rounded down to a block.
       int seeing = args.causal() ? Math.max(0, k + queries - keys) : 0;
-      int group = GROUP_PANELS * lanes;
-      for (int q = seeing / lanes * lanes; q < queries; q += group) {
-        block(out.dy(), k, count, q, Math.min(group, queries - q));
+      for (int q = seeing / QUERY_BLOCK * QUERY_BLOCK; q < queries; q += QUERY_BLOCK) {
+        block(out.dy(), k, count, q, Math.min(QUERY_BLOCK, queries - q));
       }
       write(dk, count, padded, width, out.dk(), k);
       write(dv, count, padded, valueWidth, out.dv(), k);

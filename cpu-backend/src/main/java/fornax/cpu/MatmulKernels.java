@@ -11,6 +11,9 @@ import java.lang.foreign.ValueLayout;
 /// upwards), so all give the same bits. The methods here are the scalar ones; byte offsets and
 /// strides are in bytes.
 class MatmulKernels {
+  /// The partial sums of a dot product: the lanes of the widest vectors.
+  static final int PARTIAL_SUMS = 16;
+
   private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
   private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;
 
@@ -167,19 +170,41 @@ class MatmulKernels {
   }
 
   /// `t[i·pitch + j] = Σ a(i, k)·b(j, k)` for a few contiguous rows `i` of `a` (`depth` apart) and
-  /// `columns` columns of a `b` whose `k` axis is contiguous, read in place.
+  /// `columns` columns of a `b` whose `k` axis is contiguous, read in place. Product `k` goes to
+  /// partial sum `k mod 16`, whatever the width of vectors; see [#fold].
   void dot(
       float[] a, int rows, Source b, long start, int columns, int depth, float[] t, int pitch) {
+    float[] partial = new float[PARTIAL_SUMS];
+    int whole = depth / PARTIAL_SUMS * PARTIAL_SUMS;
     for (int j = 0; j < columns; j++) {
       long from = start + j * b.across;
       for (int i = 0; i < rows; i++) {
-        float sum = 0f;
-        for (int k = 0; k < depth; k++) {
-          sum = Math.fma(a[i * depth + k], b.get(from + (long) k * b.elementBytes()), sum);
+        java.util.Arrays.fill(partial, 0f);
+        for (int k = 0; k < whole; k += PARTIAL_SUMS) {
+          for (int l = 0; l < PARTIAL_SUMS; l++) {
+            float x = b.get(from + (long) (k + l) * b.elementBytes());
+            partial[l] = Math.fma(x, a[i * depth + k + l], partial[l]);
+          }
         }
-        t[i * pitch + j] = sum;
+        t[i * pitch + j] = fold(partial, 0, a, i * depth, b, from, whole, depth);
       }
     }
+  }
+
+  /// The sum of the partial sums from `partial[at]` on, by halves, and then of the products from
+  /// `whole` on.
+  static float fold(
+      float[] partial, int at, float[] a, int ao, Source b, long from, int whole, int depth) {
+    for (int half = PARTIAL_SUMS / 2; half > 0; half /= 2) {
+      for (int i = at; i < at + half; i++) {
+        partial[i] += partial[i + half];
+      }
+    }
+    float sum = partial[at];
+    for (int k = whole; k < depth; k++) {
+      sum = Math.fma(a[ao + k], b.get(from + (long) k * b.elementBytes()), sum);
+    }
+    return sum;
   }
 
   private static void axpy4(

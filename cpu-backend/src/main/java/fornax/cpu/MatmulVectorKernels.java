@@ -23,7 +23,8 @@ final class MatmulVectorKernels extends MatmulKernels {
   private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
   private static final ThreadLocal<float[]> SCRATCH =
-      ThreadLocal.withInitial(() -> new float[Math.max(2 * Transposer.scratchLength(), 4 * LANES)]);
+      ThreadLocal.withInitial(
+          () -> new float[Math.max(2 * Transposer.scratchLength(), 4 * PARTIAL_SUMS)]);
 
   @Override
   int tileRows() {
@@ -53,10 +54,11 @@ final class MatmulVectorKernels extends MatmulKernels {
       float[] panel, int at, int width, int valid, int depth, Source source, long start) {
     if (source.bfloat16()) {
       super.packAcross(panel, at, width, valid, depth, source, start);
-    } else if (valid == PITCH) {
+    } else if (width == PITCH && valid == PITCH) {
       packTwoVectors(panel, at, depth, source.data(), start, source.along());
     } else {
-      int whole = valid == ROWS && ROWS < LANES ? wholeVectors(depth, source, start) : 0;
+      boolean overlapping = width == ROWS && valid == ROWS && ROWS < LANES;
+      int whole = overlapping ? wholeVectors(depth, source, start) : 0;
       packRows(panel, at, whole, source.data(), start, source.along());
       for (int k = whole; k < depth; k++) {
         copy(panel, at + k * width, valid, source.data(), start + k * source.along());
@@ -685,31 +687,42 @@ final class MatmulVectorKernels extends MatmulKernels {
       super.dot(a, rows, b, start, columns, depth, t, pitch);
       return;
     }
-    float[] lanes = SCRATCH.get();
-    int whole = depth / LANES * LANES;
+    float[] partial = SCRATCH.get();
+    int whole = depth / PARTIAL_SUMS * PARTIAL_SUMS;
     int j = 0;
     for (; j + 4 <= columns; j += 4) {
       long from = start + j * b.across();
       for (int i = 0; i < rows; i++) {
-        dot4(a, i * depth, b.data(), from, b.across(), whole, lanes);
+        for (int l = 0; l < PARTIAL_SUMS; l += LANES) {
+          dot4(a, i * depth, b.data(), from, b.across(), l, whole, partial);
+        }
         for (int c = 0; c < 4; c++) {
           t[i * pitch + j + c] =
-              fold(lanes, c * LANES, a, i * depth, b, from + c * b.across(), whole, depth);
+              fold(partial, c * PARTIAL_SUMS, a, i * depth, b, from + c * b.across(), whole, depth);
         }
       }
     }
     for (; j < columns; j++) {
       long from = start + j * b.across();
       for (int i = 0; i < rows; i++) {
-        dot1(a, i * depth, b.data(), from, whole, lanes);
-        t[i * pitch + j] = fold(lanes, 0, a, i * depth, b, from, whole, depth);
+        for (int l = 0; l < PARTIAL_SUMS; l += LANES) {
+          dot1(a, i * depth, b.data(), from, l, whole, partial);
+        }
+        t[i * pitch + j] = fold(partial, 0, a, i * depth, b, from, whole, depth);
       }
     }
   }
 
-  /// Lane sums of four dot products.
+  /// Partial sums `first … first + LANES` of four dot products.
   private static void dot4(
-      float[] a, int ao, MemorySegment b, long b0, long across, int depth, float[] lanes) {
+      float[] a,
+      int ao,
+      MemorySegment b,
+      long b0,
+      long across,
+      int first,
+      int depth,
+      float[] partial) {
     long b1 = b0 + across;
     long b2 = b1 + across;
     long b3 = b2 + across;
@@ -717,44 +730,29 @@ final class MatmulVectorKernels extends MatmulKernels {
     FloatVector s1 = s0;
     FloatVector s2 = s0;
     FloatVector s3 = s0;
-    for (int k = 0; k < depth; k += LANES) {
+    for (int k = first; k < depth; k += PARTIAL_SUMS) {
       FloatVector x = FloatVector.fromArray(SPECIES, a, ao + k);
       s0 = FloatVector.fromMemorySegment(SPECIES, b, b0 + k * 4L, ORDER).fma(x, s0);
       s1 = FloatVector.fromMemorySegment(SPECIES, b, b1 + k * 4L, ORDER).fma(x, s1);
       s2 = FloatVector.fromMemorySegment(SPECIES, b, b2 + k * 4L, ORDER).fma(x, s2);
       s3 = FloatVector.fromMemorySegment(SPECIES, b, b3 + k * 4L, ORDER).fma(x, s3);
     }
-    s0.intoArray(lanes, 0);
-    s1.intoArray(lanes, LANES);
-    s2.intoArray(lanes, 2 * LANES);
-    s3.intoArray(lanes, 3 * LANES);
+    s0.intoArray(partial, first);
+    s1.intoArray(partial, first + PARTIAL_SUMS);
+    s2.intoArray(partial, first + 2 * PARTIAL_SUMS);
+    s3.intoArray(partial, first + 3 * PARTIAL_SUMS);
   }
 
-  /// Lane sums of one dot product.
+  /// Partial sums `first … first + LANES` of one dot product.
   private static void dot1(
-      float[] a, int ao, MemorySegment b, long from, int depth, float[] lanes) {
+      float[] a, int ao, MemorySegment b, long from, int first, int depth, float[] partial) {
     FloatVector sum = FloatVector.zero(SPECIES);
-    for (int k = 0; k < depth; k += LANES) {
+    for (int k = first; k < depth; k += PARTIAL_SUMS) {
       sum =
           FloatVector.fromMemorySegment(SPECIES, b, from + k * 4L, ORDER)
               .fma(FloatVector.fromArray(SPECIES, a, ao + k), sum);
     }
-    sum.intoArray(lanes, 0);
-  }
-
-  /// The sum of lane sums, by halves, and of the products from `whole` on.
-  private static float fold(
-      float[] lanes, int at, float[] a, int ao, Source b, long from, int whole, int depth) {
-    for (int half = LANES / 2; half > 0; half /= 2) {
-      for (int i = at; i < at + half; i++) {
-        lanes[i] += lanes[i + half];
-      }
-    }
-    float sum = lanes[at];
-    for (int k = whole; k < depth; k++) {
-      sum = Math.fma(a[ao + k], b.data().get(FLOAT, from + k * 4L), sum);
-    }
-    return sum;
+    sum.intoArray(partial, first);
   }
 
   @Override

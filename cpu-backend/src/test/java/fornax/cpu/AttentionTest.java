@@ -248,6 +248,23 @@ class AttentionTest {
   }
 
   @Test
+  void scalarLoopsGiveTheSameBits() {
+    try (var workers = new Workers(2)) {
+      for (int[] lengths : new int[][] {{33, 33}, {300, 300}, {7, 290}, {290, 7}}) {
+        var size = new AttentionArgs.Sizes(1, 2, lengths[0], lengths[1], 20, 12);
+        var c = new Case(size, true, false);
+        c.run(workers);
+        byte[][] vector = c.outputs();
+        c.runScalar(workers);
+        byte[][] scalar = c.outputs();
+        for (int i = 0; i < vector.length; i++) {
+          assertArrayEquals(vector[i], scalar[i], size + ", output " + i);
+        }
+      }
+    }
+  }
+
+  @Test
   void writesNothingButItsOutputs() {
     try (var workers = new Workers(1)) {
       var size = new AttentionArgs.Sizes(2, 2, 37, 41, 18, 18);

@@ -97,6 +97,16 @@ class MatmulTest {
         : view.data.get(FLOAT, at);
   }
 
+  private static double[][] rows(MatrixView view, int batch, int rows, int columns) {
+    double[][] x = new double[rows][columns];
+    for (int i = 0; i < rows; i++) {
+      for (int j = 0; j < columns; j++) {
+        x[i][j] = get(view, batch, i, j);
+      }
+    }
+    return x;
+  }
+
   /// An output with guard words between its rows.
   private MatrixView output(int batch, int rows, int columns) {
     return matrix(Form.PADDED_ROWS, batch, rows, columns);
@@ -126,11 +136,13 @@ class MatmulTest {
     double[] pre = new double[count];
     int at = 0;
     for (int n = 0; n < args.batch; n++) {
+      double[][] a = rows(args.a, n, args.rows, args.inner);
+      double[][] b = rows(args.b.transposed(), n, args.columns, args.inner);
       for (int i = 0; i < args.rows; i++) {
         for (int j = 0; j < args.columns; j++) {
           double sum = args.accumulate ? get(args.y, n, i, j) : 0;
           for (int k = 0; k < args.inner; k++) {
-            sum += get(args.a, n, i, k) * get(args.b, n, k, j);
+            sum += a[i][k] * b[j][k];
           }
           MatrixView bias = args.bias;
           pre[at++] = bias == null ? sum : sum + get(bias, 0, 0, j);
@@ -188,14 +200,24 @@ class MatmulTest {
   }
 
   @ParameterizedTest
-  @ValueSource(ints = {0, 1, 2, 5, 7, 8, 9, 13, 16, 17, 31, 32, 33, 64, 127, 129})
+  @ValueSource(ints = {0, 1, 2, 5, 6, 7, 8, 9, 12, 13, 16, 17, 20, 31, 32, 33, 44, 64, 127, 129})
   void oddSizes(int n) {
-    for (int other : new int[] {0, 1, 3, 7, 16, 31, 33, 129}) {
+    for (int other : new int[] {0, 1, 3, 7, 12, 16, 31, 33, 129}) {
       check(1, n, other, 17, Form.ROWS, Form.ROWS);
       check(1, other, n, 33, Form.ROWS, Form.COLUMNS);
       check(1, 25, other, n, Form.COLUMNS, Form.ROWS);
       check(1, other, 9, n, Form.COLUMNS, Form.COLUMNS);
       check(1, n, 41, other, Form.PADDED_ROWS, Form.STRIDED);
+    }
+  }
+
+  @Test
+  void everyTileRemainder() {
+    for (int rows = 9; rows <= 26; rows++) {
+      for (int columns = 1; columns <= 66; columns++) {
+        check(1, rows, 5, columns, Form.ROWS, Form.ROWS);
+        check(1, rows, 5, columns, Form.COLUMNS, Form.COLUMNS);
+      }
     }
   }
 
@@ -211,7 +233,7 @@ class MatmulTest {
     "385, 129, 31",
     "130, 769, 260",
     "1, 385, 4099",
-    "400, 385, 2100"
+    "390, 70, 2100"
   })
   void largeSizes(int rows, int inner, int columns) {
     for (Form formA : new Form[] {Form.ROWS, Form.COLUMNS}) {
@@ -397,10 +419,16 @@ class MatmulTest {
     check(args(1, 67, 800, 515, Form.ROWS, Form.ROWS), TWO, SCALAR);
   }
 
-  @Test
-  void blockedProductsHaveTheSameBitsInScalarKernels() {
-    MatmulArgs args = args(1, 67, 800, 515, Form.ROWS, Form.COLUMNS);
-    byte[] vector = bytes(args, w -> Matmul.run(w, args), TWO);
-    assertArrayEquals(vector, bytes(args, w -> Matmul.run(w, args, SCALAR), TWO));
+  @ParameterizedTest
+  @CsvSource({"67, 800, 515", "1, 100, 40", "3, 50, 2000", "200, 70, 1", "8, 17, 5"})
+  void scalarKernelsGiveTheSameBits(int rows, int inner, int columns) {
+    for (Form formA : Form.values()) {
+      for (Form formB : Form.values()) {
+        MatmulArgs args = args(1, rows, inner, columns, formA, formB);
+        args.activation = Activation.GELU_ERF;
+        byte[] vector = bytes(args, w -> Matmul.run(w, args), TWO);
+        assertArrayEquals(vector, bytes(args, w -> Matmul.run(w, args, SCALAR), TWO));
+      }
+    }
   }
 }
