@@ -26,7 +26,7 @@ import org.jspecify.annotations.Nullable;
 final class Reduction {
   private static final int COST = 2; // of an element, in multiply-adds
   private static final int PIECE = 16_384;
-  private static final int COLUMN_BLOCK = 256;
+  private static final int COLUMN_BLOCK = 1024;
   private static final int BLOCK = BlockLoop.BLOCK;
 
   // Rows added in single file before they are added to the sum of the others.

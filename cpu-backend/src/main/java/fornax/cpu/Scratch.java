@@ -21,7 +21,10 @@ final class Scratch {
   /// Slots for blocks inside row kernels.
   static final int TEMPORARIES = 16;
 
-  private static final int SLOTS = 20;
+  /// Slots for kernels that run over a block several times.
+  static final int PASSES = 20;
+
+  private static final int SLOTS = 22;
   private static final int MIN_BYTES = 4 * BlockLoop.BLOCK + 64;
   private static final ThreadLocal<Scratch> CURRENT = ThreadLocal.withInitial(Scratch::new);
 

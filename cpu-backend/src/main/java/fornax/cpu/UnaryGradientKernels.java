@@ -18,6 +18,7 @@ import jdk.incubator.vector.VectorOperators;
 /// written in `y = op(x)` for the functions of [#usesResult(Unary)] and in `x` for the others; that
 /// one is called `x` here. Vectors and scalars give the same bits.
 final class UnaryGradientKernels {
+  private static final int BLOCK = BlockLoop.BLOCK;
   private static final float TWO_OVER_SQRT_PI = 1.1283791671f;
   private static final float INVERSE_SQRT_2_PI = 0.3989422804f;
 
@@ -75,11 +76,46 @@ final class UnaryGradientKernels {
       case SIGMOID -> Kernels.sigmoid(x, xo, dy, dyo, dx, dxo, n);
       case SOFTPLUS -> Kernels.softplus(x, xo, dy, dyo, dx, dxo, n);
       case RELU -> Kernels.relu(x, xo, dy, dyo, dx, dxo, n);
-      case SILU -> Kernels.silu(x, xo, dy, dyo, dx, dxo, n);
-      case GELU_TANH -> Kernels.geluTanh(x, xo, dy, dyo, dx, dxo, n);
-      case GELU_ERF -> Kernels.geluErf(x, xo, dy, dyo, dx, dxo, n);
       case ERF -> Kernels.erf(x, xo, dy, dyo, dx, dxo, n);
+      case SILU, GELU_TANH, GELU_ERF -> {
+        for (int i = 0; i < n; i += BLOCK) {
+          long at = 4L * i;
+          runPasses(op, x, xo + at, dy, dyo + at, dx, dxo + at, Math.min(BLOCK, n - i));
+        }
+      }
       case SIN, COS -> throw new AssertionError(op);
+    }
+  }
+
+  // Several loops over a block in the first-level cache: see VectorMath.
+  private static void runPasses(
+      Unary op,
+      MemorySegment x,
+      long xo,
+      MemorySegment dy,
+      long dyo,
+      MemorySegment dx,
+      long dxo,
+      int n) {
+    MemorySegment s = Scratch.get().words(Scratch.PASSES, BLOCK);
+    MemorySegment t = Scratch.get().words(Scratch.PASSES + 1, BLOCK);
+    switch (op) {
+      case SILU -> {
+        UnaryKernels.Kernels.sigmoid(x, xo, s, 0, n);
+        Kernels.silu(x, xo, s, dy, dyo, dx, dxo, n);
+      }
+      case GELU_TANH -> {
+        UnaryKernels.Kernels.geluExponent(x, xo, s, 0, n);
+        Kernels.logistic(s, n);
+        Kernels.geluTanh(x, xo, s, dy, dyo, dx, dxo, n);
+      }
+      case GELU_ERF -> {
+        UnaryKernels.Kernels.geluErfArgument(x, xo, t, 0, n);
+        UnaryKernels.erf(t, 0, s, t, 0, n);
+        Kernels.gauss(x, xo, s, n);
+        Kernels.geluErf(x, xo, s, t, dy, dyo, dx, dxo, n);
+      }
+      default -> throw new AssertionError(op);
     }
   }
 
@@ -254,33 +290,6 @@ final class UnaryGradientKernels {
       }
     }
 
-    static void silu(
-        MemorySegment x, long xo, MemorySegment dy, long dyo, MemorySegment dx, long dxo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(x, xo + 4L * i);
-        FloatVector v = load(dy, dyo + 4L * i);
-        store(silu(u).mul(v), dx, dxo + 4L * i);
-      }
-    }
-
-    static void geluTanh(
-        MemorySegment x, long xo, MemorySegment dy, long dyo, MemorySegment dx, long dxo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(x, xo + 4L * i);
-        FloatVector v = load(dy, dyo + 4L * i);
-        store(geluTanh(u).mul(v), dx, dxo + 4L * i);
-      }
-    }
-
-    static void geluErf(
-        MemorySegment x, long xo, MemorySegment dy, long dyo, MemorySegment dx, long dxo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(x, xo + 4L * i);
-        FloatVector v = load(dy, dyo + 4L * i);
-        store(geluErf(u).mul(v), dx, dxo + 4L * i);
-      }
-    }
-
     static void erf(
         MemorySegment x, long xo, MemorySegment dy, long dyo, MemorySegment dx, long dxo, int n) {
       for (int i = 0; i < n; i += LANES) {
@@ -290,22 +299,70 @@ final class UnaryGradientKernels {
       }
     }
 
-    private static FloatVector silu(FloatVector x) {
-      FloatVector s = VectorMath.sigmoid(x);
-      return x.fma(all(1f).sub(s), all(1f)).mul(s);
+    static void silu(
+        MemorySegment x,
+        long xo,
+        MemorySegment sigmoid,
+        MemorySegment dy,
+        long dyo,
+        MemorySegment dx,
+        long dxo,
+        int n) {
+      for (int i = 0; i < n; i += LANES) {
+        FloatVector s = load(sigmoid, 4L * i);
+        FloatVector d = load(x, xo + 4L * i).fma(all(1f).sub(s), all(1f)).mul(s);
+        store(d.mul(load(dy, dyo + 4L * i)), dx, dxo + 4L * i);
+      }
     }
 
-    private static FloatVector geluTanh(FloatVector x) {
-      FloatVector square = x.mul(x);
-      FloatVector twoU = square.mul(GELU_CUBIC).fma(x, x).mul(TWO_SQRT_2_OVER_PI);
-      FloatVector s = all(1f).div(VectorMath.exp(twoU.neg()).add(1f));
-      FloatVector slope = square.fma(all(3 * GELU_CUBIC), all(1f)).mul(TWO_SQRT_2_OVER_PI);
-      return all(1f).sub(s).mul(s).mul(slope).fma(x, s);
+    /// `x = 1 / (1 + exp(x))`
+    static void logistic(MemorySegment x, int n) {
+      for (int i = 0; i < n; i += LANES) {
+        store(all(1f).div(VectorMath.exp(load(x, 4L * i)).add(1f)), x, 4L * i);
+      }
     }
 
-    private static FloatVector geluErf(FloatVector x) {
-      FloatVector half = VectorMath.erf(x.mul(SQRT_HALF)).fma(all(0.5f), all(0.5f));
-      return gauss(x, -0.5f).mul(INVERSE_SQRT_2_PI).fma(x, half);
+    static void geluTanh(
+        MemorySegment x,
+        long xo,
+        MemorySegment sigmoid,
+        MemorySegment dy,
+        long dyo,
+        MemorySegment dx,
+        long dxo,
+        int n) {
+      for (int i = 0; i < n; i += LANES) {
+        FloatVector u = load(x, xo + 4L * i);
+        FloatVector s = load(sigmoid, 4L * i);
+        FloatVector slope = u.mul(u).fma(all(3 * GELU_CUBIC), all(1f)).mul(TWO_SQRT_2_OVER_PI);
+        FloatVector d = all(1f).sub(s).mul(s).mul(slope).fma(u, s);
+        store(d.mul(load(dy, dyo + 4L * i)), dx, dxo + 4L * i);
+      }
+    }
+
+    /// `y = exp(−x²/2)`
+    static void gauss(MemorySegment x, long xo, MemorySegment y, int n) {
+      for (int i = 0; i < n; i += LANES) {
+        store(gauss(load(x, xo + 4L * i), -0.5f), y, 4L * i);
+      }
+    }
+
+    static void geluErf(
+        MemorySegment x,
+        long xo,
+        MemorySegment gauss,
+        MemorySegment erf,
+        MemorySegment dy,
+        long dyo,
+        MemorySegment dx,
+        long dxo,
+        int n) {
+      for (int i = 0; i < n; i += LANES) {
+        FloatVector half = load(erf, 4L * i).fma(all(0.5f), all(0.5f));
+        FloatVector slope = load(gauss, 4L * i).mul(INVERSE_SQRT_2_PI);
+        FloatVector d = slope.fma(load(x, xo + 4L * i), half);
+        store(d.mul(load(dy, dyo + 4L * i)), dx, dxo + 4L * i);
+      }
     }
 
     private static FloatVector gauss(FloatVector x, float factor) {

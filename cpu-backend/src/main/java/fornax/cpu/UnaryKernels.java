@@ -15,6 +15,8 @@ import jdk.incubator.vector.VectorOperators;
 /// The elementwise functions of one argument on blocks of words (see [BlockLoop]): `y = op(x)`.
 /// Vectors and scalars give the same bits.
 final class UnaryKernels {
+  private static final int BLOCK = BlockLoop.BLOCK;
+
   private UnaryKernels() {}
 
   static void run(Unary op, MemorySegment x, long xo, MemorySegment y, long yo, int n) {
@@ -34,16 +36,55 @@ final class UnaryKernels {
       case RECIPROCAL -> Kernels.reciprocal(x, xo, y, yo, n);
       case EXP -> Kernels.exp(x, xo, y, yo, n);
       case LOG -> Kernels.log(x, xo, y, yo, n);
-      case TANH -> Kernels.tanh(x, xo, y, yo, n);
       case SIGMOID -> Kernels.sigmoid(x, xo, y, yo, n);
-      case SOFTPLUS -> Kernels.softplus(x, xo, y, yo, n);
       case RELU -> Kernels.relu(x, xo, y, yo, n);
       case SILU -> Kernels.silu(x, xo, y, yo, n);
-      case GELU_TANH -> Kernels.geluTanh(x, xo, y, yo, n);
-      case GELU_ERF -> Kernels.geluErf(x, xo, y, yo, n);
-      case ERF -> Kernels.erf(x, xo, y, yo, n);
+      case TANH, SOFTPLUS, GELU_TANH, GELU_ERF, ERF -> {
+        for (int i = 0; i < n; i += BLOCK) {
+          long at = 4L * i;
+          runPasses(op, x, xo + at, y, yo + at, Math.min(BLOCK, n - i));
+        }
+      }
       case SIN, COS -> throw new AssertionError(op);
     }
+  }
+
+  // Several loops over a block in the first-level cache: see VectorMath.
+  private static void runPasses(
+      Unary op, MemorySegment x, long xo, MemorySegment y, long yo, int n) {
+    MemorySegment s = Scratch.get().words(Scratch.PASSES, BLOCK);
+    MemorySegment t = Scratch.get().words(Scratch.PASSES + 1, BLOCK);
+    switch (op) {
+      case TANH -> {
+        Kernels.tanhExp(x, xo, s, 0, n);
+        Kernels.tanh(x, xo, s, 0, y, yo, n);
+      }
+      case SOFTPLUS -> {
+        Kernels.softplusExp(x, xo, s, 0, n);
+        Kernels.addOne(s, 0, t, 0, n);
+        Kernels.log(t, 0, t, 0, n);
+        Kernels.softplus(x, xo, s, 0, t, 0, y, yo, n);
+      }
+      case GELU_TANH -> {
+        Kernels.geluExponent(x, xo, s, 0, n);
+        Kernels.geluTanh(x, xo, s, 0, y, yo, n);
+      }
+      case ERF -> erf(x, xo, s, y, yo, n);
+      case GELU_ERF -> {
+        Kernels.geluErfArgument(x, xo, t, 0, n);
+        erf(t, 0, s, t, 0, n);
+        Kernels.geluErf(x, xo, t, 0, y, yo, n);
+      }
+      default -> throw new AssertionError(op);
+    }
+  }
+
+  /// `y = erf(x)` for at most a block of whole vectors, by way of `scratch`.
+  static void erf(
+      MemorySegment x, long xo, MemorySegment scratch, MemorySegment y, long yo, int n) {
+    Kernels.erfExponent(x, xo, scratch, 0, n);
+    Kernels.exp(scratch, 0, scratch, 0, n);
+    Kernels.erf(x, xo, scratch, 0, y, yo, n);
   }
 
   /// I32 words; NEGATE, ABS and SIGN only.
@@ -149,21 +190,9 @@ final class UnaryKernels {
       }
     }
 
-    static void tanh(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        store(VectorMath.tanh(load(x, xo + 4L * i)), y, yo + 4L * i);
-      }
-    }
-
     static void sigmoid(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
       for (int i = 0; i < n; i += LANES) {
         store(VectorMath.sigmoid(load(x, xo + 4L * i)), y, yo + 4L * i);
-      }
-    }
-
-    static void softplus(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        store(softplus(load(x, xo + 4L * i)), y, yo + 4L * i);
       }
     }
 
@@ -179,21 +208,93 @@ final class UnaryKernels {
       }
     }
 
-    static void geluTanh(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
+    static void tanhExp(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
       for (int i = 0; i < n; i += LANES) {
-        store(VectorMath.geluTanh(load(x, xo + 4L * i)), y, yo + 4L * i);
+        store(VectorMath.tanhExp(load(x, xo + 4L * i)), y, yo + 4L * i);
       }
     }
 
-    static void geluErf(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
+    static void tanh(
+        MemorySegment x, long xo, MemorySegment s, long so, MemorySegment y, long yo, int n) {
       for (int i = 0; i < n; i += LANES) {
-        store(VectorMath.geluErf(load(x, xo + 4L * i)), y, yo + 4L * i);
+        FloatVector u = load(x, xo + 4L * i);
+        FloatVector v = load(s, so + 4L * i);
+        store(VectorMath.tanh(u, v), y, yo + 4L * i);
       }
     }
 
-    static void erf(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
+    static void erfExponent(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
       for (int i = 0; i < n; i += LANES) {
-        store(VectorMath.erf(load(x, xo + 4L * i)), y, yo + 4L * i);
+        store(VectorMath.erfExponent(load(x, xo + 4L * i)), y, yo + 4L * i);
+      }
+    }
+
+    static void erf(
+        MemorySegment x, long xo, MemorySegment s, long so, MemorySegment y, long yo, int n) {
+      for (int i = 0; i < n; i += LANES) {
+        FloatVector u = load(x, xo + 4L * i);
+        FloatVector v = load(s, so + 4L * i);
+        store(VectorMath.erf(u, v), y, yo + 4L * i);
+      }
+    }
+
+    static void geluExponent(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
+      for (int i = 0; i < n; i += LANES) {
+        store(VectorMath.geluExponent(load(x, xo + 4L * i)), y, yo + 4L * i);
+      }
+    }
+
+    static void geluTanh(
+        MemorySegment x, long xo, MemorySegment s, long so, MemorySegment y, long yo, int n) {
+      for (int i = 0; i < n; i += LANES) {
+        FloatVector u = load(x, xo + 4L * i);
+        FloatVector v = load(s, so + 4L * i);
+        store(u.div(VectorMath.exp(v).add(1f)), y, yo + 4L * i);
+      }
+    }
+
+    static void geluErfArgument(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
+      for (int i = 0; i < n; i += LANES) {
+        store(load(x, xo + 4L * i).mul(ScalarMath.SQRT_HALF), y, yo + 4L * i);
+      }
+    }
+
+    static void geluErf(
+        MemorySegment x, long xo, MemorySegment s, long so, MemorySegment y, long yo, int n) {
+      for (int i = 0; i < n; i += LANES) {
+        FloatVector u = load(x, xo + 4L * i);
+        FloatVector v = load(s, so + 4L * i);
+        store(u.mul(0.5f).fma(v, u.mul(0.5f)), y, yo + 4L * i);
+      }
+    }
+
+    static void softplusExp(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
+      for (int i = 0; i < n; i += LANES) {
+        store(VectorMath.exp(load(x, xo + 4L * i).abs().neg()), y, yo + 4L * i);
+      }
+    }
+
+    static void addOne(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
+      for (int i = 0; i < n; i += LANES) {
+        store(load(x, xo + 4L * i).add(1f), y, yo + 4L * i);
+      }
+    }
+
+    static void softplus(
+        MemorySegment x,
+        long xo,
+        MemorySegment s,
+        long so,
+        MemorySegment t,
+        long to,
+        MemorySegment y,
+        long yo,
+        int n) {
+      for (int i = 0; i < n; i += LANES) {
+        FloatVector e = load(s, so + 4L * i);
+        FloatVector u = e.add(1f);
+        FloatVector log = load(t, to + 4L * i).add(e.sub(u.sub(1f)).div(u));
+        store(relu(load(x, xo + 4L * i)).add(log), y, yo + 4L * i);
       }
     }
 
@@ -213,13 +314,6 @@ final class UnaryKernels {
 
     private static FloatVector silu(FloatVector x) {
       return x.div(VectorMath.exp(x.neg()).add(1f));
-    }
-
-    private static FloatVector softplus(FloatVector x) {
-      FloatVector e = VectorMath.exp(x.abs().neg());
-      FloatVector u = e.add(1f);
-      FloatVector log = VectorMath.log(u).add(e.sub(u.sub(1f)).div(u));
-      return relu(x).add(log);
     }
   }
 }

@@ -55,8 +55,21 @@ final class VectorMath {
 
   /// See [ScalarMath#tanh].
   static FloatVector tanh(FloatVector x) {
+    return tanh(x, tanhExp(x));
+  }
+
+  // Functions of an exponential come in parts too, for loops of their own: the compiler gives up on
+  // one that holds all of it (`NodeCountInliningCutoff`) and puts every vector on the heap.
+
+  /// What [#tanh(FloatVector, FloatVector)] needs of `x`.
+  static FloatVector tanhExp(FloatVector x) {
     FloatVector t = x.abs();
-    FloatVector far = copySign(constant(1f).sub(constant(2f).div(exp(t.add(t)).add(1f))), x);
+    return exp(t.add(t));
+  }
+
+  /// The hyperbolic tangent of `x`, given `e = tanhExp(x)`.
+  static FloatVector tanh(FloatVector x, FloatVector e) {
+    FloatVector far = copySign(constant(1f).sub(constant(2f).div(e.add(1f))), x);
     FloatVector z = x.mul(x);
     FloatVector near =
         z.fma(constant(TANH_4), constant(TANH_3))
@@ -65,7 +78,7 @@ final class VectorMath {
             .fma(z, constant(TANH_0))
             .mul(z)
             .fma(x, x);
-    return near.blend(far, t.compare(VectorOperators.GE, TANH_SPLIT));
+    return near.blend(far, x.abs().compare(VectorOperators.GE, TANH_SPLIT));
   }
 
   /// See [ScalarMath#log].
@@ -106,19 +119,27 @@ final class VectorMath {
 
   /// See [ScalarMath#erf].
   static FloatVector erf(FloatVector x) {
+    return erf(x, exp(erfExponent(x)));
+  }
+
+  /// What [#erf(FloatVector, FloatVector)] needs the exponential of.
+  static FloatVector erfExponent(FloatVector x) {
     FloatVector t = x.abs();
     FloatVector s = x.mul(x);
     FloatVector u = t.fma(constant(ERFC_5), constant(ERFC_4));
-    FloatVector q =
-        t.fma(constant(ERFC_7), constant(ERFC_6))
-            .fma(s, u)
-            .fma(t, constant(ERFC_3))
-            .fma(t, constant(ERFC_2))
-            .fma(t, constant(ERFC_1))
-            .fma(t, t.neg())
-            .blend(Float.NEGATIVE_INFINITY, t.compare(VectorOperators.GT, 4f));
-    FloatVector far = copySign(constant(1f).sub(exp(q)), x);
-    return erfNear(x, s).blend(far, t.compare(VectorOperators.GT, ERF_SPLIT));
+    return t.fma(constant(ERFC_7), constant(ERFC_6))
+        .fma(s, u)
+        .fma(t, constant(ERFC_3))
+        .fma(t, constant(ERFC_2))
+        .fma(t, constant(ERFC_1))
+        .fma(t, t.neg())
+        .blend(Float.NEGATIVE_INFINITY, t.compare(VectorOperators.GT, 4f));
+  }
+
+  /// The error function of `x`, given `e = exp(erfExponent(x))`.
+  static FloatVector erf(FloatVector x, FloatVector e) {
+    FloatVector far = copySign(constant(1f).sub(e), x);
+    return erfNear(x, x.mul(x)).blend(far, x.abs().compare(VectorOperators.GT, ERF_SPLIT));
   }
 
   private static FloatVector erfNear(FloatVector x, FloatVector s) {
@@ -139,8 +160,12 @@ final class VectorMath {
 
   /// See [ScalarMath#geluTanh].
   static FloatVector geluTanh(FloatVector x) {
-    FloatVector u = x.mul(x).mul(GELU_CUBIC).fma(x, x).mul(TWO_SQRT_2_OVER_PI);
-    return x.div(exp(u.neg()).add(1f));
+    return x.div(exp(geluExponent(x)).add(1f));
+  }
+
+  /// `−2√(2/π)(x + 0.044715x³)`: GELU's tanh form is `x / (1 + exp(geluExponent(x)))`.
+  static FloatVector geluExponent(FloatVector x) {
+    return x.mul(x).mul(GELU_CUBIC).fma(x, x).mul(TWO_SQRT_2_OVER_PI).neg();
   }
 
   /// See [ScalarMath#geluErf].
