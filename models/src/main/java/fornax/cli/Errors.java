@@ -36,7 +36,7 @@ final class Errors {
       text.append(option ? "unknown option " : "unknown argument ").append(first);
       List<String> similar = unmatched.getSuggestions();
       if (!similar.isEmpty()) {
-        text.append("; did you mean ").append(String.join(" or ", similar)).append('?');
+        text.append("; did you mean ").append(similar.getFirst()).append('?');
       }
     } else {
       text.append(UNKNOWN_FOR_VALUE.matcher(message(error)).replaceFirst(UNKNOWN_SAID));

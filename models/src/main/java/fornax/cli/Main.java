@@ -40,7 +40,8 @@ public final class Main {
             new TrainCommand(output),
             new GenerateCommand(output),
             new EvalCommand(output),
-            new DevicesCommand(output))) {
+            new DevicesCommand(output),
+            new SelftestCommand(output))) {
       var _ = line.addSubcommand(command);
     }
     var _ =

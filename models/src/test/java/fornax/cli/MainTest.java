@@ -21,7 +21,7 @@ class MainTest {
 
   @Test
   void help_fitsItsWidth() {
-    for (String command : List.of("", "train", "generate", "eval", "devices")) {
+    for (String command : List.of("", "train", "generate", "eval", "devices", "selftest")) {
       Cli.Result result = Cli.run((command + " --help").strip().split(" "));
       assertEquals(ExitCode.OK, result.code());
       assertTrue(result.out().startsWith("Usage: fornax " + command), result.out());
@@ -41,7 +41,7 @@ class MainTest {
 
   @ParameterizedTest
   @CsvSource({
-    "devcies, unknown argument devcies; did you mean devices or eval?; see fornax --help",
+    "devcies, unknown argument devcies; did you mean devices?; see fornax --help",
     "devices x, unknown argument x; see fornax devices --help",
     "devices --jsn, unknown option --jsn; did you mean --json?; see fornax devices --help",
     "--steps 3, unknown option --steps; see fornax --help",
