@@ -74,7 +74,7 @@ record Checkpoint(RunFolder folder, RunConfig config, Tokenizer tokenizer) {
   @SuppressWarnings("MustBeClosedChecker") // closed here or by the caller
   Gpt model(OpenDevice device) throws IOException {
     device.requireMemoryToRun(config.model());
-    var model = new Gpt(config.model(), Weights.on(device.backend(), config.training().seed()));
+    var model = new Gpt(config.model(), Weights.zeros(device.backend(), config.training().seed()));
     try {
       var _ = model.load(folder.model());
       model.eval();

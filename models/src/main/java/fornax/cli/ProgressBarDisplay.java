@@ -49,6 +49,7 @@ final class ProgressBarDisplay implements Progress {
   @Override
   public void close() {
     bar.close();
+    err.println();
   }
 
   private String render(ProgressState state, int columns) {
@@ -93,9 +94,8 @@ final class ProgressBarDisplay implements Progress {
       }
     }
 
+    /// The library calls this unless the display was very short; see the display's own.
     @Override
-    public void close() {
-      err.println();
-    }
+    public void close() {}
   }
 }

@@ -172,7 +172,7 @@ final class TrainingRun {
       last = report;
       loss = Double.isNaN(loss) ? report.loss() : loss + SMOOTHING * (report.loss() - loss);
       metrics.append(report);
-      show(report.step() == 1);
+      show(false);
     }
 
     @Override

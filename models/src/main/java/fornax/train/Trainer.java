@@ -241,7 +241,8 @@ public final class Trainer implements AutoCloseable {
       lastLosses[done.step() % lastLosses.length] = loss;
       skipped += Double.isFinite(norm) ? 0 : 1;
       long nanos = lap();
-      double share = Math.max(SMOOTHING, 1.0 / done.step());
+      // The first step is slower by far (code is compiled, memory asked for) and soon forgotten.
+      double share = Math.max(SMOOTHING, 1.0 / Math.max(1, done.step() - 1));
       recentNanos += share * (nanos - recentNanos);
       listener.stepped(
           new TrainingListener.StepReport(
