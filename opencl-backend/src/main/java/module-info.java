@@ -5,4 +5,7 @@ module fornax.opencl {
   requires transitive fornax.core;
   requires org.lwjgl;
   requires org.lwjgl.opencl;
+
+  provides fornax.backend.BackendProvider with
+      fornax.opencl.OpenClProvider;
 }

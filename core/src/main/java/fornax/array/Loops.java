@@ -74,6 +74,21 @@ public final class Loops {
     return new Loops(Arrays.copyOf(dims, n), strides, offsets);
   }
 
+  /// The number of joined axes; at least 1.
+  public int rank() {
+    return dims.length;
+  }
+
+  /// The size of the joined axis `axis`.
+  public long dim(int axis) {
+    return dims[axis];
+  }
+
+  /// The stride of operand `k` along the joined axis `axis`.
+  public long stride(int k, int axis) {
+    return strides[k][axis];
+  }
+
   /// The number of inner runs.
   public long runs() {
     long runs = 1;

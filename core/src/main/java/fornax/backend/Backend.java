@@ -552,6 +552,15 @@ public interface Backend extends Primitives {
     };
   }
 
+  // ---- profiling
+
+  /// The time of each kernel since the last call, the longest first; waits until all enqueued work
+  /// is done. Empty unless [Settings#profile()] was set when the device was opened, and on devices
+  /// that cannot measure it.
+  default List<KernelTime> kernelTimes() {
+    return List.of();
+  }
+
   // ---- for default bodies
 
   /// The type that arithmetic on `x` is done in: F64 for F64, else F32.

@@ -10,6 +10,12 @@ public interface BackendProvider {
   /// Where `--device auto` looks first: the highest. 0 is never taken by `auto`.
   int preference();
 
+  /// The preference of the device with the index `index` among those of [#devices()]: at most
+  /// [#preference()].
+  default int devicePreference(int index) {
+    return preference();
+  }
+
   /// The devices, or one entry that says why there is none. Never throws.
   List<DeviceInfo> devices();
 

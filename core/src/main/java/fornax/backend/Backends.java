@@ -3,6 +3,7 @@ package fornax.backend;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Locale;
 import java.util.ServiceLoader;
 import org.jspecify.annotations.Nullable;
 
@@ -33,7 +34,8 @@ public final class Backends {
     return providers().stream().flatMap(provider -> provider.devices().stream()).toList();
   }
 
-  /// Opens `device`: `auto`, a backend's name (`cpu`, `cuda`), or a name and an index (`cuda:1`).
+  /// Opens `device`: `auto`, a backend's name (`cpu`, `cuda`), a name and an index (`cuda:1`), or a
+  /// name and a part of the device's own name (`opencl:radeon`), the first that has it.
   ///
   /// @throws DeviceException if there is no such device: nothing else is taken in its stead
   public static Opened open(String device) {
@@ -42,20 +44,33 @@ public final class Backends {
 
   private static Opened openBest() {
     List<String> passed = new ArrayList<>();
+    BackendProvider best = null;
+    int bestIndex = 0;
+    DeviceInfo bestInfo = null;
+    int preference = 0;
     for (BackendProvider provider : providers()) {
-      if (provider.preference() == 0) {
-        continue;
+      if (provider.preference() <= preference) {
+        break;
       }
       List<DeviceInfo> devices = provider.devices();
       for (int i = 0; i < devices.size(); i++) {
         DeviceInfo info = devices.get(i);
-        if (info.available()) {
-          String why = passed.isEmpty() ? "" : " (" + String.join("; ", passed) + ")";
-          return new Opened(
-              provider.open(i), info, "device: " + info.id() + ", " + info.name() + why);
+        if (!info.available()) {
+          passed.add("no " + provider.name() + ": " + info.reason());
+        } else if (provider.devicePreference(i) > preference) {
+          best = provider;
+          bestIndex = i;
+          bestInfo = info;
+          preference = provider.devicePreference(i);
         }
-        passed.add("no " + provider.name() + ": " + info.reason());
       }
+    }
+    if (best != null && bestInfo != null) {
+      String why = passed.isEmpty() ? "" : " (" + String.join("; ", passed) + ")";
+      return new Opened(
+          best.open(bestIndex),
+          bestInfo,
+          "device: " + bestInfo.id() + ", " + bestInfo.name() + why);
     }
     throw new DeviceException(
         "device: none available; got "
@@ -93,13 +108,19 @@ public final class Backends {
         return index;
       }
     } catch (NumberFormatException _) {
-      // reported below
+      String part = device.substring(colon + 1).toLowerCase(Locale.ROOT);
+      for (int i = 0; i < devices.size() && !part.isEmpty(); i++) {
+        if (devices.get(i).name().toLowerCase(Locale.ROOT).contains(part)) {
+          return i;
+        }
+      }
     }
     throw new DeviceException(
-        "device: no such index; got "
+        "device: no such device; got "
             + device
             + "; need one of "
-            + devices.stream().map(DeviceInfo::id).toList());
+            + devices.stream().map(DeviceInfo::id).toList()
+            + ", or a part of a name after the colon");
   }
 
   /// The device that tensors are made on where none is named: what [#setCurrent(Backend)] said

@@ -1,6 +1,7 @@
 package fornax.backend;
 
 import java.lang.management.ManagementFactory;
+import java.nio.file.Path;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
@@ -39,6 +40,25 @@ public final class Settings {
   /// `-Dfornax.vector=false`: the CPU backend's scalar kernels even where the Vector API is there.
   public static boolean vector() {
     return !"false".equals(System.getProperty("fornax.vector"));
+  }
+
+  /// `-Dfornax.profile=true`: backends that can measure the time of each kernel do so (see
+  /// [Backend#kernelTimes()]).
+  public static boolean profile() {
+    return Boolean.getBoolean("fornax.profile");
+  }
+
+  /// `-Dfornax.cache=DIR`: where backends keep compiled kernels; `fornax` in the user's cache
+  /// directory if unset. Null for `off`.
+  public static @Nullable Path cache() {
+    String directory = System.getProperty("fornax.cache");
+    if (directory != null) {
+      return directory.equals("off") ? null : Path.of(directory);
+    }
+    String caches = System.getenv("XDG_CACHE_HOME"); // XDG Base Directory Specification
+    return caches == null || caches.isEmpty()
+        ? Path.of(System.getProperty("user.home", "."), ".cache", "fornax")
+        : Path.of(caches, "fornax");
   }
 
   /// `-Dfornax.memory.limit=BYTES`: the most memory a host device may hold; nine tenths of the

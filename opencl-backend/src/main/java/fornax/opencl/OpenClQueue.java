@@ -1,0 +1,736 @@
+package fornax.opencl;
+
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import com.google.errorprone.annotations.CanIgnoreReturnValue;
+import com.google.errorprone.annotations.concurrent.GuardedBy;
+import fornax.array.Layout;
+import fornax.backend.Block;
+import fornax.backend.BlockSource;
+import fornax.backend.DeviceException;
+import fornax.backend.KernelTime;
+import fornax.backend.NdArray;
+import fornax.backend.Readback;
+import fornax.backend.Settings;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import org.lwjgl.opencl.CL10;
+import org.lwjgl.opencl.CL12;
+
+/// A device's context and its one in-order queue: memory, transfers, launches, late errors, and the
+/// time of kernels. Calls from several threads are ordered by this object's lock.
+///
+/// Design. Nothing here waits but [#synchronize()], a readback's `await`, and the checks of guarded
+/// memory. An upload copies its source to a staging buffer, which is reused when the copy to the
+/// device is done. A kernel that finds an index outside its axis notes that in `errors`, four words
+/// on the device which travel with the next readback; `indexed` remembers what the launch was.
+final class OpenClQueue implements BlockSource {
+  private static final long STAGING_LIMIT = 64L << 20; // bytes copied but not yet on the device
+  private static final long STAGING_CHUNK = 16L << 20;
+  private static final long LEAST_STAGING = 4096;
+  private static final int FLUSH_EVERY = 32; // launches; drivers may hold work back until then
+  private static final int PROFILED_AT_ONCE = 4096; // events kept before they are read
+  private static final int REMEMBERED_LAUNCHES = 1024;
+  private static final int ERROR_WORDS = 4;
+
+  private final OpenClDevice device;
+  private final Programs programs;
+  private final boolean profiles = Settings.profile();
+  private final long context;
+  private final long queue;
+  private final long errors;
+
+  @GuardedBy("this")
+  private final Arena arena;
+
+  private final MemorySegment scratch;
+  private final ByteBuffer scratchBytes;
+
+  @GuardedBy("this")
+  private final Map<Kernel.Spec, @Nullable Kernel[]> kernels = new HashMap<>();
+
+  @GuardedBy("this")
+  private final ArrayDeque<Transfer> pending = new ArrayDeque<>();
+
+  @GuardedBy("this")
+  private final Map<Long, ArrayDeque<MemorySegment>> staging = new HashMap<>();
+
+  @GuardedBy("this")
+  private final IndexedLaunch[] indexed = new IndexedLaunch[REMEMBERED_LAUNCHES];
+
+  @GuardedBy("this")
+  private final List<Timed> timed = new ArrayList<>();
+
+  @GuardedBy("this")
+  private final Map<String, long[]> times = new HashMap<>();
+
+  private long stagedBytes;
+  private long indexedLaunches;
+  private long checkedLaunches;
+  private @Nullable RuntimeException failure;
+  private int sinceFlush;
+  private long blocks;
+  private boolean closed;
+
+  /// A copy under way.
+  ///
+  /// @param staging the host's side, to be reused, or null
+  /// @param errors where the words of index errors arrive, or null
+  private record Transfer(
+      long event, @Nullable MemorySegment staging, @Nullable MemorySegment errors) {}
+
+  /// What a launch that may find a wrong index was.
+  private record IndexedLaunch(String op, Layout indices, long size) {}
+
+  private record Timed(String kernel, long event) {}
+
+  /// An argument of a kernel: the words of index errors and the launch's number.
+  record IndexCheck(String op, Layout indices, long size) {}
+
+  @SuppressWarnings("MustBeClosed") // closed with the queue
+  OpenClQueue(OpenClDevice device) {
+    this.device = device;
+    this.arena = Arena.ofShared();
+    this.scratch = arena.allocate(1024, 64);
+    this.scratchBytes = scratch.asByteBuffer().order(ByteOrder.nativeOrder());
+    MemorySegment code = scratch.asSlice(0, 4);
+    MemorySegment properties =
+        arena.allocateFrom(JAVA_LONG, CL10.CL_CONTEXT_PLATFORM, device.platform(), 0);
+    MemorySegment devices = arena.allocateFrom(JAVA_LONG, device.handle());
+    context =
+        CL10.nclCreateContext(
+            properties.address(), 1, devices.address(), 0, 0, code.address());
+    OpenClCheck.check(code.get(JAVA_INT, 0), "clCreateContext", device.name());
+    queue =
+        CL10.nclCreateCommandQueue(
+            context,
+            device.handle(),
+            profiles ? CL10.CL_QUEUE_PROFILING_ENABLE : 0,
+            code.address());
+    OpenClCheck.check(code.get(JAVA_INT, 0), "clCreateCommandQueue", device.name());
+    errors =
+        CL10.nclCreateBuffer(
+            context, CL10.CL_MEM_READ_WRITE, ERROR_WORDS * 4L, 0, code.address());
+    OpenClCheck.check(code.get(JAVA_INT, 0), "clCreateBuffer", device.name());
+    clearErrors();
+    Path cache = Settings.cache();
+    programs =
+        new Programs(
+            device, context, cache == null ? null : new ProgramCache(cache.resolve("opencl")));
+  }
+
+  OpenClDevice device() {
+    return device;
+  }
+
+  Programs programs() {
+    return programs;
+  }
+
+  // ---- memory
+
+  @Override
+  public Block allocate(long bytes) {
+    if (bytes > device.allocationBytes()) {
+      throw new DeviceException(
+          "allocate: one array is larger than "
+              + device.name()
+              + " allows; got "
+              + bytes
+              + " bytes; need at most CL_DEVICE_MAX_MEM_ALLOC_SIZE = "
+              + device.allocationBytes()
+              + "; a smaller batch, context or vocabulary");
+    }
+    try (Arena local = Arena.ofConfined()) {
+      MemorySegment code = local.allocate(JAVA_INT);
+      long handle =
+          CL10.nclCreateBuffer(context, CL10.CL_MEM_READ_WRITE, bytes, 0, code.address());
+      int result = code.get(JAVA_INT, 0);
+      if (result == OpenClCheck.SUCCESS) {
+        // Drivers put off the allocation to the first use, where running out is an error of a
+        // kernel.
+        MemorySegment handles = local.allocateFrom(JAVA_LONG, handle);
+        result =
+            CL12.nclEnqueueMigrateMemObjects(
+                queue,
+                1,
+                handles.address(),
+                CL12.CL_MIGRATE_MEM_OBJECT_CONTENT_UNDEFINED,
+                0,
+                0,
+                0);
+        if (result != OpenClCheck.SUCCESS) {
+          CL10.clReleaseMemObject(handle);
+        }
+      }
+      if (OpenClCheck.isOutOfMemory(result)) {
+        throw new OutOfMemoryError(OpenClCheck.name(result));
+      }
+      OpenClCheck.check(result, "clCreateBuffer of " + bytes + " bytes", device.name());
+      synchronized (this) {
+        blocks++;
+      }
+      return new OpenClBlock(this, handle, bytes);
+    }
+  }
+
+  synchronized void free(long handle) {
+    CL10.clReleaseMemObject(handle);
+    blocks--;
+    releaseIfUnused();
+  }
+
+  synchronized void fill(long handle, long start, long length, byte value) {
+    if (length > 0) {
+      scratch.set(JAVA_BYTE, 0, value);
+      OpenClCheck.check(
+          CL12.nclEnqueueFillBuffer(
+              queue, handle, scratch.address(), 1, start, length, 0, 0, 0),
+          "clEnqueueFillBuffer",
+          device.name());
+    }
+  }
+
+  synchronized boolean isFilled(long handle, long start, long length, byte value) {
+    try (Arena local = Arena.ofConfined()) {
+      MemorySegment bytes = local.allocate(Math.max(1, length));
+      OpenClCheck.check(
+          CL10.nclEnqueueReadBuffer(
+              queue, handle, CL10.CL_TRUE, start, length, bytes.address(), 0, 0, 0),
+          "clEnqueueReadBuffer",
+          device.name());
+      for (long i = 0; i < length; i++) {
+        if (bytes.get(JAVA_BYTE, i) != value) {
+          return false;
+        }
+      }
+      return true;
+    }
+  }
+
+  // ---- transfers
+
+  /// Every element of `y`, contiguous, becomes the `size` bytes of `pattern`.
+  synchronized void fillPattern(NdArray y, int pattern, int size) {
+    if (y.elements() == 0) {
+      return;
+    }
+    scratch.set(JAVA_INT, 0, pattern);
+    OpenClCheck.check(
+        CL12.nclEnqueueFillBuffer(
+            queue,
+            OpenClBlock.handle(y),
+            scratch.address(),
+            size,
+            OpenClBlock.byteOffset(y),
+            y.bytes(),
+            0,
+            0,
+            0),
+        "fill: clEnqueueFillBuffer",
+        device.name());
+  }
+
+  /// Copies bytes between contiguous arrays of one type, which must not overlap.
+  synchronized void copyBytes(NdArray x, NdArray y) {
+    if (x.elements() == 0) {
+      return;
+    }
+    OpenClCheck.check(
+        CL10.nclEnqueueCopyBuffer(
+            queue,
+            OpenClBlock.handle(x),
+            OpenClBlock.handle(y),
+            OpenClBlock.byteOffset(x),
+            OpenClBlock.byteOffset(y),
+            x.bytes(),
+            0,
+            0,
+            0),
+        "copy: clEnqueueCopyBuffer",
+        device.name());
+  }
+
+  /// Copies `source` to `y`, contiguous; returns when `source` may be reused.
+  synchronized void upload(MemorySegment source, NdArray y) {
+    long bytes = y.bytes();
+    for (long at = 0; at < bytes; at += STAGING_CHUNK) {
+      long length = Math.min(STAGING_CHUNK, bytes - at);
+      MemorySegment host = takeStaging(length);
+      MemorySegment.copy(source, at, host, 0, length);
+      OpenClCheck.check(
+          CL10.nclEnqueueWriteBuffer(
+              queue,
+              OpenClBlock.handle(y),
+              CL10.CL_FALSE,
+              OpenClBlock.byteOffset(y) + at,
+              length,
+              host.address(),
+              0,
+              0,
+              scratch.address()),
+          "upload: clEnqueueWriteBuffer",
+          device.name());
+      pending.addLast(new Transfer(scratch.get(JAVA_LONG, 0), host, null));
+    }
+    flush();
+  }
+
+  @GuardedBy("this")
+  private MemorySegment takeStaging(long bytes) {
+    reap(false);
+    long size = Math.max(LEAST_STAGING, Long.highestOneBit(2 * bytes - 1));
+    while (true) {
+      ArrayDeque<MemorySegment> free = staging.get(size);
+      MemorySegment segment = free == null ? null : free.pollLast();
+      if (segment != null) {
+        return segment;
+      }
+      if (stagedBytes + size <= STAGING_LIMIT) {
+        stagedBytes += size;
+        return arena.allocate(size, 64);
+      }
+      if (pending.isEmpty()) { // all of it lies in other sizes
+        MemorySegment largest =
+            staging.values().stream()
+                .flatMap(ArrayDeque::stream)
+                .filter(candidate -> candidate.byteSize() >= size)
+                .findFirst()
+                .orElse(null);
+        if (largest == null) {
+          stagedBytes += size;
+          return arena.allocate(size, 64);
+        }
+        boolean _ = staging.getOrDefault(largest.byteSize(), new ArrayDeque<>()).remove(largest);
+        return largest;
+      }
+      await(pending.getFirst().event());
+      reap(false);
+    }
+  }
+
+  /// Starts copying `x`, contiguous, to the host.
+  @SuppressWarnings("MustBeClosed") // the collector's, since a readback may be dropped
+  synchronized Readback readback(NdArray x) {
+    long bytes = x.bytes();
+    // The pending transfer holds the segment for as long as the device may write to it.
+    MemorySegment host = Arena.ofAuto().allocate(Math.max(8, bytes), 64).asSlice(0, bytes);
+    enqueueErrorCheck();
+    if (bytes > 0) {
+      OpenClCheck.check(
+          CL10.nclEnqueueReadBuffer(
+              queue,
+              OpenClBlock.handle(x),
+              CL10.CL_FALSE,
+              OpenClBlock.byteOffset(x),
+              bytes,
+              host.address(),
+              0,
+              0,
+              scratch.address()),
+          "readback: clEnqueueReadBuffer",
+          device.name());
+    } else {
+      OpenClCheck.check(
+          CL12.nclEnqueueMarkerWithWaitList(queue, 0, 0, scratch.address()),
+          "readback: clEnqueueMarkerWithWaitList",
+          device.name());
+    }
+    long event = scratch.get(JAVA_LONG, 0);
+    OpenClCheck.check(CL10.clRetainEvent(event), "clRetainEvent", device.name());
+    pending.addLast(new Transfer(event, host, null));
+    flush();
+    return new Result(event, host);
+  }
+
+  private final class Result implements Readback {
+    private final MemorySegment host;
+    private long event;
+
+    Result(long event, MemorySegment host) {
+      this.event = event;
+      this.host = host;
+    }
+
+    @Override
+    public MemorySegment await() {
+      synchronized (OpenClQueue.this) {
+        if (event != 0) {
+          OpenClQueue.this.await(event);
+          CL10.clReleaseEvent(event);
+          event = 0;
+          reap(false);
+          rethrow();
+        }
+        return host;
+      }
+    }
+  }
+
+  @GuardedBy("this")
+  private void await(long event) {
+    scratch.set(JAVA_LONG, 0, event);
+    OpenClCheck.check(
+        CL10.nclWaitForEvents(1, scratch.address()), "clWaitForEvents", device.name());
+  }
+
+  // Takes up the transfers that are done, in their order.
+  @GuardedBy("this")
+  private void reap(boolean all) {
+    while (!pending.isEmpty()) {
+      Transfer first = pending.getFirst();
+      if (!all && !isDone(first.event())) {
+        return;
+      }
+      pending.removeFirst();
+      CL10.clReleaseEvent(first.event());
+      MemorySegment words = first.errors();
+      if (words != null) {
+        note(words);
+      }
+      MemorySegment host = first.staging();
+      if (host != null && host.scope().equals(arena.scope())) {
+        staging.computeIfAbsent(host.byteSize(), _ -> new ArrayDeque<>()).addLast(host);
+      }
+    }
+  }
+
+  @GuardedBy("this")
+  private boolean isDone(long event) {
+    OpenClCheck.check(
+        CL10.nclGetEventInfo(
+            event, CL10.CL_EVENT_COMMAND_EXECUTION_STATUS, 4, scratch.address(), 0),
+        "clGetEventInfo",
+        device.name());
+    int status = scratch.get(JAVA_INT, 0);
+    if (status < 0) {
+      OpenClCheck.check(status, "transfer", device.name());
+    }
+    return status == CL10.CL_COMPLETE;
+  }
+
+  // ---- late errors
+
+  @SuppressWarnings("MustBeClosed") // the collector's
+  @GuardedBy("this")
+  private void enqueueErrorCheck() {
+    if (checkedLaunches == indexedLaunches) {
+      return;
+    }
+    checkedLaunches = indexedLaunches;
+    MemorySegment words = Arena.ofAuto().allocate(ERROR_WORDS * 4L, 8);
+    OpenClCheck.check(
+        CL10.nclEnqueueReadBuffer(
+            queue,
+            errors,
+            CL10.CL_FALSE,
+            0,
+            words.byteSize(),
+            words.address(),
+            0,
+            0,
+            scratch.address()),
+        "clEnqueueReadBuffer",
+        device.name());
+    pending.addLast(new Transfer(scratch.get(JAVA_LONG, 0), null, words));
+  }
+
+  @GuardedBy("this")
+  private void note(MemorySegment words) {
+    int number = words.get(JAVA_INT, 0);
+    if (number == 0) {
+      return;
+    }
+    clearErrors();
+    if (failure != null) {
+      return;
+    }
+    long position =
+        (words.get(JAVA_INT, 4) & 0xffffffffL) | (long) words.get(JAVA_INT, 8) << 32;
+    IndexedLaunch launch = indexed[(number - 1) % REMEMBERED_LAUNCHES];
+    failure =
+        new IndexOutOfBoundsException(
+            launch.op()
+                + ": index outside the axis; got "
+                + words.get(JAVA_INT, 12)
+                + " at position "
+                + position(launch.indices(), position)
+                + "; need 0 <= index < "
+                + launch.size());
+  }
+
+  // The index of the element with the row-major number `linear`, without broadcast axes.
+  private static List<Long> position(Layout layout, long linear) {
+    List<Long> position = new ArrayList<>();
+    for (int axis = layout.shape().rank() - 1; axis >= 0; axis--) {
+      long dim = layout.shape().dim(axis);
+      if (layout.stride(axis) != 0) {
+        position.addFirst(linear % dim);
+      }
+      linear /= dim;
+    }
+    return position;
+  }
+
+  private void clearErrors() {
+    scratch.set(JAVA_INT, 0, 0);
+    OpenClCheck.check(
+        CL12.nclEnqueueFillBuffer(
+            queue, errors, scratch.address(), 4, 0, ERROR_WORDS * 4L, 0, 0, 0),
+        "clEnqueueFillBuffer",
+        device.name());
+  }
+
+  @GuardedBy("this")
+  private void rethrow() {
+    RuntimeException late = failure;
+    if (late != null) {
+      failure = null;
+      throw late;
+    }
+  }
+
+  /// Waits until all enqueued work is done and reports its errors.
+  synchronized void synchronize() {
+    enqueueErrorCheck();
+    OpenClCheck.check(CL10.clFinish(queue), "clFinish", device.name());
+    reap(true);
+    rethrow();
+  }
+
+  // ---- launches
+
+  /// Runs one kernel on behalf of the operation `op`. Arguments are, in the kernel's order: an
+  /// [NdArray] (two arguments: its buffer and its first element), a [Long] (an `INDEX`), an
+  /// [Integer] or a [Float], an [Argument] (a structure), or an [IndexCheck] (two arguments).
+  synchronized void launch(String op, Kernel.Spec spec, Grid grid, Object... arguments) {
+    if (grid.isEmpty()) {
+      return;
+    }
+    Kernel kernel = kernel(spec, isWide(grid, arguments));
+    int index = 0;
+    for (Object argument : arguments) {
+      index = set(op, kernel, grid, index, argument);
+    }
+    scratch.setAtIndex(JAVA_LONG, 0, grid.x() * grid.localX());
+    scratch.setAtIndex(JAVA_LONG, 1, grid.y() * grid.localY());
+    scratch.setAtIndex(JAVA_LONG, 2, grid.z());
+    scratch.setAtIndex(JAVA_LONG, 3, grid.localX());
+    scratch.setAtIndex(JAVA_LONG, 4, grid.localY());
+    scratch.setAtIndex(JAVA_LONG, 5, 1);
+    int code =
+        CL10.nclEnqueueNDRangeKernel(
+            queue,
+            kernel.handle(),
+            3,
+            0,
+            scratch.address(),
+            scratch.address() + 24,
+            0,
+            0,
+            profiles ? scratch.address() + 48 : 0);
+    if (code != OpenClCheck.SUCCESS) {
+      throw failed(op, kernel, grid, code, "clEnqueueNDRangeKernel");
+    }
+    if (profiles) {
+      timed.add(new Timed(spec.toString(), scratch.getAtIndex(JAVA_LONG, 6)));
+      if (timed.size() >= PROFILED_AT_ONCE) {
+        readTimes();
+      }
+    }
+    if (++sinceFlush >= FLUSH_EVERY) {
+      flush();
+    }
+  }
+
+  @GuardedBy("this")
+  private int set(String op, Kernel kernel, Grid grid, int index, Object argument) {
+    switch (argument) {
+      case NdArray array -> {
+        scratch.set(JAVA_LONG, 0, OpenClBlock.handle(array));
+        set(op, kernel, grid, index, 8, scratch.address());
+        setIndex(
+            op, kernel, grid, index + 1, OpenClBlock.byteOffset(array) / array.dtype().bytes());
+        return index + 2;
+      }
+      case Long number -> setIndex(op, kernel, grid, index, number);
+      case Integer number -> {
+        scratch.set(JAVA_INT, 0, number);
+        set(op, kernel, grid, index, 4, scratch.address());
+      }
+      case Float number -> {
+        scratch.set(JAVA_INT, 0, Float.floatToRawIntBits(number));
+        set(op, kernel, grid, index, 4, scratch.address());
+      }
+      case Argument structure -> {
+        scratchBytes.clear();
+        structure.write(scratchBytes, kernel.wide());
+        set(op, kernel, grid, index, scratchBytes.position(), scratch.address());
+      }
+      case IndexCheck check -> {
+        scratch.set(JAVA_LONG, 0, errors);
+        set(op, kernel, grid, index, 8, scratch.address());
+        int slot = (int) (indexedLaunches++ % REMEMBERED_LAUNCHES);
+        indexed[slot] = new IndexedLaunch(check.op(), check.indices(), check.size());
+        scratch.set(JAVA_INT, 0, slot + 1);
+        set(op, kernel, grid, index + 1, 4, scratch.address());
+        return index + 2;
+      }
+      default -> throw new IllegalArgumentException("launch: no kernel takes " + argument);
+    }
+    return index + 1;
+  }
+
+  @GuardedBy("this")
+  private void setIndex(String op, Kernel kernel, Grid grid, int index, long number) {
+    if (kernel.wide()) {
+      scratch.set(JAVA_LONG, 0, number);
+    } else {
+      scratch.set(JAVA_INT, 0, (int) number);
+    }
+    set(op, kernel, grid, index, kernel.wide() ? 8 : 4, scratch.address());
+  }
+
+  private void set(String op, Kernel kernel, Grid grid, int index, long bytes, long address) {
+    int code = CL10.nclSetKernelArg(kernel.handle(), index, bytes, address);
+    if (code != OpenClCheck.SUCCESS) {
+      throw failed(op, kernel, grid, code, "clSetKernelArg " + index);
+    }
+  }
+
+  private DeviceException failed(String op, Kernel kernel, Grid grid, int code, String call) {
+    return new DeviceException(
+        op
+            + ": "
+            + call
+            + " failed on "
+            + device.name()
+            + "; got "
+            + OpenClCheck.name(code)
+            + " for "
+            + kernel.spec()
+            + " with "
+            + grid
+            + "; "
+            + OpenClCheck.hint(code));
+  }
+
+  private static boolean isWide(Grid grid, Object[] arguments) {
+    if (grid.x() * grid.localX() > Integer.MAX_VALUE || grid.y() > Integer.MAX_VALUE) {
+      return true;
+    }
+    for (Object argument : arguments) {
+      boolean wide =
+          switch (argument) {
+            case NdArray array ->
+                OpenClBlock.byteOffset(array) / array.dtype().bytes() + array.elements()
+                    > Integer.MAX_VALUE;
+            case Long number -> Math.abs(number) > Integer.MAX_VALUE;
+            case Argument structure -> structure.isWide();
+            default -> false;
+          };
+      if (wide) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  @GuardedBy("this")
+  private Kernel kernel(Kernel.Spec spec, boolean wide) {
+    @Nullable Kernel[] both = kernels.computeIfAbsent(spec, _ -> new Kernel[2]);
+    Kernel kernel = both[wide ? 1 : 0];
+    if (kernel == null) {
+      kernel = programs.compile(spec, wide);
+      both[wide ? 1 : 0] = kernel;
+    }
+    return kernel;
+  }
+
+  private void flush() {
+    sinceFlush = 0;
+    OpenClCheck.check(CL10.clFlush(queue), "clFlush", device.name());
+  }
+
+  // ---- profiling
+
+  /// The time of each kernel since the last call; see
+  /// [fornax.backend.Backend#kernelTimes()].
+  synchronized List<KernelTime> kernelTimes() {
+    readTimes();
+    List<KernelTime> table = new ArrayList<>();
+    times.forEach((kernel, sums) -> table.add(new KernelTime(kernel, sums[0], sums[1])));
+    times.clear();
+    table.sort(Comparator.comparingLong(KernelTime::nanos).reversed());
+    return table;
+  }
+
+  @GuardedBy("this")
+  private void readTimes() {
+    if (timed.isEmpty()) {
+      return;
+    }
+    OpenClCheck.check(CL10.clFinish(queue), "clFinish", device.name());
+    for (Timed one : timed) {
+      long nanos =
+          profile(one.event(), CL10.CL_PROFILING_COMMAND_END)
+              - profile(one.event(), CL10.CL_PROFILING_COMMAND_START);
+      long[] sums = times.computeIfAbsent(one.kernel(), _ -> new long[2]);
+      sums[0]++;
+      sums[1] += nanos;
+      CL10.clReleaseEvent(one.event());
+    }
+    timed.clear();
+  }
+
+  @GuardedBy("this")
+  private long profile(long event, int moment) {
+    OpenClCheck.check(
+        CL10.nclGetEventProfilingInfo(event, moment, 8, scratch.address(), 0),
+        "clGetEventProfilingInfo",
+        device.name());
+    return scratch.get(JAVA_LONG, 0);
+  }
+
+  // ---- end
+
+  /// Ends the queue when the last block has been freed.
+  synchronized void close() {
+    if (!closed) {
+      closed = true;
+      CL10.clFinish(queue);
+      reap(true);
+      releaseIfUnused();
+    }
+  }
+
+  @GuardedBy("this")
+  private void releaseIfUnused() {
+    if (closed && blocks == 0) {
+      for (@Nullable Kernel[] both : kernels.values()) {
+        for (Kernel kernel : both) {
+          if (kernel != null) {
+            CL10.clReleaseKernel(kernel.handle());
+          }
+        }
+      }
+      timed.forEach(one -> CL10.clReleaseEvent(one.event()));
+      CL10.clReleaseMemObject(errors);
+      CL10.clReleaseCommandQueue(queue);
+      CL10.clReleaseContext(context);
+      arena.close();
+    }
+  }
+}
