@@ -61,6 +61,11 @@ public final class Settings {
         : Path.of(caches, "fornax");
   }
 
+  /// Whether `-Dfornax.cache` is set.
+  public static boolean cacheIsChosen() {
+    return System.getProperty("fornax.cache") != null;
+  }
+
   /// `-Dfornax.memory.limit=BYTES`: the most memory a host device may hold; nine tenths of the
   /// machine's if unset.
   public static long memoryLimit() {

@@ -28,8 +28,7 @@ final class Gather {
         x,
         indices,
         y,
-        KernelLoops.of(
-            "gather", Reduction.lines(x, axis, y.shape()), indices.layout(), y.layout()),
+        KernelLoops.of("gather", Reduction.lines(x, axis, y.shape()), indices.layout(), y.layout()),
         x.dim(axis),
         x.layout().stride(axis),
         new OpenClQueue.IndexCheck("gather", indices.layout(), x.dim(axis)));

@@ -5,6 +5,7 @@ import fornax.backend.NdArray;
 import fornax.backend.Unary;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /// Launches `matmul.cl`.
@@ -78,17 +79,16 @@ final class Matmul {
         biasOrAny,
         beforeOrAny,
         new Sizes(
-            new long[] {
-              m,
-              n,
-              a.dim(-1),
-              a.layout().stride(-2),
-              a.layout().stride(-1),
-              b.layout().stride(-2),
-              b.layout().stride(-1),
-              y.layout().stride(-2),
-              y.layout().stride(-1)
-            },
+            List.of(
+                m,
+                n,
+                a.dim(-1),
+                a.layout().stride(-2),
+                a.layout().stride(-1),
+                b.layout().stride(-2),
+                b.layout().stride(-1),
+                y.layout().stride(-2),
+                y.layout().stride(-1)),
             accumulate,
             bias != null,
             before != null,
@@ -98,21 +98,19 @@ final class Matmul {
 
   // The largest tile that still gives every compute unit two groups.
   private Tuning.Tile tile(long m, long n, long batch) {
-    Tuning.Tile[] tiles = tuning.matmul();
-    for (int i = tiles.length - 1; i > 0; i--) {
-      long groups =
-          Grid.ceilDiv(m, tiles[i].rows()) * Grid.ceilDiv(n, tiles[i].columns()) * batch;
+    List<Tuning.Tile> tiles = tuning.matmul();
+    for (Tuning.Tile tile : tiles.reversed()) {
+      long groups = Grid.ceilDiv(m, tile.rows()) * Grid.ceilDiv(n, tile.columns()) * batch;
       if (groups >= 2L * queue.device().units()) {
-        return tiles[i];
+        return tile;
       }
     }
-    return tiles[0];
+    return tiles.getFirst();
   }
 
   // Where the matrices of the last two axes start.
   private static Layout batch(NdArray x) {
-    return Layout.of(
-        x.shape().leading(-2), Arrays.copyOf(x.layout().strides(), x.rank() - 2), 0);
+    return Layout.of(x.shape().leading(-2), Arrays.copyOf(x.layout().strides(), x.rank() - 2), 0);
   }
 
   // How far the elements of one matrix lie apart.
@@ -123,7 +121,7 @@ final class Matmul {
 
   /// The structure `Matmul` of `matmul.cl`.
   private record Sizes(
-      long[] numbers, boolean accumulate, boolean hasBias, boolean hasBefore, long reach)
+      List<Long> numbers, boolean accumulate, boolean hasBias, boolean hasBefore, long reach)
       implements Argument {
     @Override
     public boolean isWide() {

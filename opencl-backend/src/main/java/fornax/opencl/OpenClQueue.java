@@ -125,10 +125,16 @@ final class OpenClQueue implements BlockSource {
             context, CL10.CL_MEM_READ_WRITE, ERROR_WORDS * 4L, 0, code.address());
     OpenClCheck.check(code.get(JAVA_INT, 0), "clCreateBuffer", device.name());
     clearErrors();
-    Path cache = Settings.cache();
-    programs =
-        new Programs(
-            device, context, cache == null ? null : new ProgramCache(cache.resolve("opencl")));
+    programs = new Programs(device, context, cache(device));
+  }
+
+  // PoCL keeps what it compiles itself, and for a program's binary compiles it once more.
+  private static @Nullable ProgramCache cache(OpenClDevice device) {
+    Path directory = Settings.cache();
+    boolean keeps = device.name().contains("Portable Computing Language");
+    return directory == null || keeps && !Settings.cacheIsChosen()
+        ? null
+        : new ProgramCache(directory.resolve("opencl"));
   }
 
   OpenClDevice device() {

@@ -29,7 +29,8 @@ final class ProgramCache {
   /// The name of a program by its source, the compiler's options, and the device with its driver's
   /// version.
   static String key(String source, String options, String device) {
-    return HexFormat.of().formatHex(hash((options + "\0" + device + "\0" + source).getBytes(UTF_8)));
+    return HexFormat.of()
+        .formatHex(hash((options + "\0" + device + "\0" + source).getBytes(UTF_8)));
   }
 
   /// The program `key`, or null where there is none that is whole.

@@ -36,7 +36,8 @@ final class Programs {
     this.device = device;
     this.context = context;
     this.cache = cache;
-    this.options = OPTIONS + (device.roundsDivision() ? " -cl-fp32-correctly-rounded-divide-sqrt" : "");
+    this.options =
+        OPTIONS + (device.roundsDivision() ? " -cl-fp32-correctly-rounded-divide-sqrt" : "");
   }
 
   /// How many programs were compiled from source.
@@ -51,7 +52,8 @@ final class Programs {
 
   /// The kernel object of `spec`, with elements counted in 64 bits if `wide`.
   Kernel compile(Kernel.Spec spec, boolean wide) {
-    String source = source(COMMON) + "\n#line 1 \"" + spec.file() + ".cl\"\n" + source(spec.file() + ".cl");
+    String source =
+        source(COMMON) + "\n#line 1 \"" + spec.file() + ".cl\"\n" + source(spec.file() + ".cl");
     String all =
         options
             + " -D KERNEL_"
@@ -103,8 +105,7 @@ final class Programs {
       MemorySegment code = arena.allocate(JAVA_INT);
       long program =
           CL10.nclCreateProgramWithSource(context, 1, pointer.address(), 0, code.address());
-      OpenClCheck.check(
-          code.get(JAVA_INT, 0), "clCreateProgramWithSource " + spec, device.name());
+      OpenClCheck.check(code.get(JAVA_INT, 0), "clCreateProgramWithSource " + spec, device.name());
       int result = build(arena, program, all);
       if (result != OpenClCheck.SUCCESS) {
         String log = log(arena, program);
@@ -172,12 +173,7 @@ final class Programs {
     }
     MemorySegment text = arena.allocate(Math.max(1, size.get(JAVA_LONG, 0)));
     if (CL10.nclGetProgramBuildInfo(
-            program,
-            device.handle(),
-            CL10.CL_PROGRAM_BUILD_LOG,
-            text.byteSize(),
-            text.address(),
-            0)
+            program, device.handle(), CL10.CL_PROGRAM_BUILD_LOG, text.byteSize(), text.address(), 0)
         != OpenClCheck.SUCCESS) {
       return "(no log)";
     }

@@ -37,19 +37,16 @@ final class Reduction {
     if (y.elements() == 0) {
       return;
     }
-    KernelLoops kept =
-        KernelLoops.of("reduce", Layout.of(y.shape(), keptStrides, 0), y.layout());
+    KernelLoops kept = KernelLoops.of("reduce", Layout.of(y.shape(), keptStrides, 0), y.layout());
     KernelLoops reduced =
-        KernelLoops.of(
-            "reduce", Layout.of(Shape.of(reducedDims), x.layout().strides(), 0));
+        KernelLoops.of("reduce", Layout.of(Shape.of(reducedDims), x.layout().strides(), 0));
     long outputs = y.elements();
     long count = reduced.count();
     boolean rows = outputs < 64 || innerStride(reduced) <= innerStride(kept);
     int group = rows ? tuning.row(count) : tuning.flat();
     long chunk = rows ? (long) group * RUN : COLUMN_RUN;
     long chunks = Math.max(1, Grid.ceilDiv(count, chunk)); // one of nothing gives the identity
-    Grid grid =
-        rows ? Grid.groups(outputs, chunks, group) : Grid.items(outputs, chunks, group);
+    Grid grid = rows ? Grid.groups(outputs, chunks, group) : Grid.items(outputs, chunks, group);
     String kernel = rows ? "reduce_rows" : "reduce_columns";
     String options =
         Types.option("reduce", "X", x)
@@ -74,8 +71,7 @@ final class Reduction {
       DType type = x.dtype() == DType.I32 ? DType.I32 : DType.F32;
       NdArray partial = work.allocate(type, y.shape().insert(0, chunks));
       KernelLoops toPartial =
-          KernelLoops.of(
-              "reduce", Layout.of(y.shape(), keptStrides, 0), Layout.of(y.shape()));
+          KernelLoops.of("reduce", Layout.of(y.shape(), keptStrides, 0), Layout.of(y.shape()));
       queue.launch(
           "reduce",
           Kernel.Spec.of("reduction", kernel, options + Types.option("reduce", "Y", partial)),
@@ -108,9 +104,7 @@ final class Reduction {
     queue.launch(
         "argmax",
         Kernel.Spec.of(
-            "reduction",
-            "argmax",
-            Types.option("argmax", "X", x) + " -D OP=MAX -D GROUP=" + group),
+            "reduction", "argmax", Types.option("argmax", "X", x) + " -D OP=MAX -D GROUP=" + group),
         Grid.groups(y.elements(), group),
         x,
         y,

@@ -1,5 +1,6 @@
 package fornax.opencl;
 
+import java.util.List;
 import java.util.Locale;
 
 /// Sizes of groups and tiles for a device. They are about speed: every kernel is right with any.
@@ -8,7 +9,7 @@ import java.util.Locale;
 /// @param narrow work-items of a group that shares a short row
 /// @param wide work-items of a group that shares a long row
 /// @param matmul the tiles of matmul, the smallest first
-record Tuning(int flat, int narrow, int wide, Tile... matmul) {
+record Tuning(int flat, int narrow, int wide, List<Tile> matmul) {
   /// A tile of matmul: see matmul.cl for the letters.
   record Tile(int lm, int ln, int tm, int tn, int vw, int bk) {
     int rows() {
@@ -35,13 +36,17 @@ record Tuning(int flat, int narrow, int wide, Tile... matmul) {
   /// On a processor a group is a loop that the compiler vectorises: few, wide work-items suit it.
   static Tuning of(OpenClDevice device) {
     if (device.kind() == OpenClDevice.Kind.CPU) {
-      return new Tuning(256, 16, 64, new Tile(1, 1, 6, 2, 16, 64));
+      return new Tuning(256, 32, 32, List.of(new Tile(1, 1, 6, 2, 16, 64)));
     }
     int most = Integer.highestOneBit(device.groupLimit());
     Tile small = new Tile(8, 8, 4, 1, 4, 16);
     return most < 256
-        ? new Tuning(64, 64, 64, small)
-        : new Tuning(256, 64, 256, small, new Tile(16, 16, 4, 1, 4, 16), new Tile(16, 16, 8, 2, 4, 8));
+        ? new Tuning(64, 64, 64, List.of(small))
+        : new Tuning(
+            256,
+            64,
+            256,
+            List.of(small, new Tile(16, 16, 4, 1, 4, 16), new Tile(16, 16, 8, 2, 4, 8)));
   }
 
   /// The size of a group that shares a row of `columns` elements.
