@@ -16,8 +16,10 @@ import fornax.backend.Reduce;
 import fornax.backend.Settings;
 import fornax.backend.SgdSlot;
 import fornax.backend.Unary;
+import fornax.backend.Workspace;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /// The CPU as a device: says which kernel computes what. Calls return when their work is done.
@@ -186,7 +188,7 @@ final class CpuBackend implements Backend {
 
   @Override
   public void scatterAdd(NdArray x, int axis, NdArray indices, NdArray y) {
-    Gather.scatterAdd(workers, x, axis, indices, y);
+    inFloat(y, sums -> Gather.scatterAdd(workers, x, axis, indices, sums));
   }
 
   @Override
@@ -196,7 +198,21 @@ final class CpuBackend implements Backend {
 
   @Override
   public void embeddingGradient(NdArray dy, NdArray indices, NdArray dTable) {
-    Embedding.gradient(workers, dy, indices, dTable);
+    inFloat(dTable, sums -> Embedding.gradient(workers, dy, indices, sums));
+  }
+
+  // Adds to `y` in F32, so that a sum in BF16 is rounded once.
+  private void inFloat(NdArray y, Consumer<NdArray> add) {
+    if (y.dtype() != DType.BF16) {
+      add.accept(y);
+      return;
+    }
+    try (var work = new Workspace(memory)) {
+      NdArray sums = work.allocate(DType.F32, y.shape());
+      copy(y, sums);
+      add.accept(sums);
+      copy(sums, y);
+    }
   }
 
   // ---- randomness

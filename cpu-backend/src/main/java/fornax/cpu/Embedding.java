@@ -34,8 +34,9 @@ final class Embedding {
         });
   }
 
+  /// @param dTable F32
   static void gradient(Workers workers, NdArray dy, NdArray indices, NdArray dTable) {
-    if (dy.dtype() != DType.F32 || dTable.dtype() != DType.F32) {
+    if (dy.dtype() != DType.F32) {
       NdArray column = indices.reshape(dy.shape().with(1, 1));
       Gather.scatterAdd(workers, dy, 0, column.expand(dy.shape()), dTable);
       return;

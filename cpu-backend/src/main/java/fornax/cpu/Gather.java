@@ -63,6 +63,7 @@ final class Gather {
         });
   }
 
+  /// @param y F32
   static void scatterAdd(Workers workers, NdArray x, int axis, NdArray indices, NdArray y) {
     if (x.elements() == 0) {
       return;
@@ -96,7 +97,6 @@ final class Gather {
     private final MemorySegment index;
     private final MemorySegment to;
     private final DType fromType;
-    private final DType toType;
     private final Loops loops;
     private final long count;
     private final long size;
@@ -110,7 +110,6 @@ final class Gather {
       this.index = HostBlock.segment(indices);
       this.to = HostBlock.segment(y);
       this.fromType = x.dtype();
-      this.toType = y.dtype();
       this.loops = loops;
       this.count = count;
       this.size = y.dim(axis);
@@ -121,8 +120,7 @@ final class Gather {
           loops.runStride(0) == 1
               && loops.runStride(1) == 0
               && loops.runStride(2) == 1
-              && fromType == DType.F32
-              && toType == DType.F32;
+              && fromType == DType.F32;
     }
 
     void run(long run, long first, int n) {
@@ -145,13 +143,8 @@ final class Gather {
     }
 
     private void add(long source, long target) {
-      float x = get(fromType, from, source);
-      float sum = get(toType, to, target) + x;
-      if (toType == DType.F32) {
-        to.set(JAVA_FLOAT, 4 * target, sum);
-      } else {
-        to.set(JAVA_SHORT, 2 * target, DType.toBFloat16(sum));
-      }
+      float sum = to.get(JAVA_FLOAT, 4 * target) + get(fromType, from, source);
+      to.set(JAVA_FLOAT, 4 * target, sum);
     }
   }
 

@@ -10,7 +10,8 @@ import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
 /// Layer normalisation over the last axis and its gradient, and RMS normalisation, which is the
-/// same with a mean of 0. See [fornax.backend.Backend] for the formulas.
+/// same with a mean of 0. See [fornax.backend.Backend] for the formulas, and for the rest of the
+/// mean that its rounding leaves.
 final class LayerNorm {
   private static final int COST = 4; // of an element, in multiply-adds
 
@@ -49,14 +50,18 @@ final class LayerNorm {
             MemorySegment ys = to.write();
             long xo = from.at(row);
             float m = 0;
+            double rest = 0;
             if (means != null) {
               m = (float) (RowKernels.sum(xs, xo, columns) / columns);
               means.set(JAVA_FLOAT, meansAt + 4 * row, m);
+              rest = RowKernels.sumShifted(xs, xo, m, columns) / columns;
             }
-            double variance = RowKernels.sumSquares(xs, xo, m, columns) / columns;
+            double squares = RowKernels.sumSquares(xs, xo, m, columns) / columns;
+            double variance = Math.max(0, squares - rest * rest);
             float factor = (float) (1 / Math.sqrt(variance + epsilon));
             factors.set(JAVA_FLOAT, factorsAt + 4 * row, factor);
-            RowKernels.affine(xs, xo, ws, wo, bs, bo, m, factor, ys, to.at(row), columns);
+            RowKernels.affine(
+                xs, xo, ws, wo, bs, bo, m, (float) rest, factor, ys, to.at(row), columns);
             to.flush(row);
           });
     }
@@ -140,8 +145,14 @@ final class LayerNorm {
         MemorySegment gs = gradient.read(row);
         long go = gradient.at(row);
         float factor = at(rstd, row);
-        float m = mean == null ? 0 : at(mean, row);
-        RowKernels.normalize(xs, from.at(row), m, factor, normal, 0, columns);
+        long xo = from.at(row);
+        float m = 0;
+        double rest = 0;
+        if (mean != null) {
+          m = at(mean, row);
+          rest = RowKernels.sumShifted(xs, xo, m, columns) / columns;
+        }
+        RowKernels.normalize(xs, xo, m, (float) rest, factor, normal, 0, columns);
         if (weightSum != null) {
           RowKernels.multiplyAdd(gs, go, normal, 0, weightSum, 0, columns);
         }

@@ -75,16 +75,23 @@ final class RowKernels {
     }
   }
 
-  /// `y = (x − shift)·factor`
+  /// `y = (x − shift − rest)·factor`
   static void normalize(
-      MemorySegment xs, long xo, float shift, float factor, MemorySegment ys, long yo, int n) {
+      MemorySegment xs,
+      long xo,
+      float shift,
+      float rest,
+      float factor,
+      MemorySegment ys,
+      long yo,
+      int n) {
     if (Simd.AVAILABLE) {
-      Kernels.normalize(xs, xo, shift, factor, ys, yo, n);
+      Kernels.normalize(xs, xo, shift, rest, factor, ys, yo, n);
       return;
     }
     for (int i = 0; i < n; i++) {
       float x = xs.get(JAVA_FLOAT, xo + 4L * i);
-      ys.set(JAVA_FLOAT, yo + 4L * i, (x - shift) * factor);
+      ys.set(JAVA_FLOAT, yo + 4L * i, (x - shift - rest) * factor);
     }
   }
 
@@ -130,7 +137,7 @@ final class RowKernels {
     }
   }
 
-  /// `y = (x − shift)·factor·weight + bias`
+  /// `y = (x − shift − rest)·factor·weight + bias`
   static void affine(
       MemorySegment xs,
       long xo,
@@ -139,19 +146,20 @@ final class RowKernels {
       MemorySegment bs,
       long bo,
       float shift,
+      float rest,
       float factor,
       MemorySegment ys,
       long yo,
       int n) {
     if (Simd.AVAILABLE) {
-      Kernels.affine(xs, xo, ws, wo, bs, bo, shift, factor, ys, yo, n);
+      Kernels.affine(xs, xo, ws, wo, bs, bo, shift, rest, factor, ys, yo, n);
       return;
     }
     for (int i = 0; i < n; i++) {
       float x = xs.get(JAVA_FLOAT, xo + 4L * i);
       float w = ws.get(JAVA_FLOAT, wo + 4L * i);
       float b = bs.get(JAVA_FLOAT, bo + 4L * i);
-      ys.set(JAVA_FLOAT, yo + 4L * i, Math.fma((x - shift) * factor, w, b));
+      ys.set(JAVA_FLOAT, yo + 4L * i, Math.fma((x - shift - rest) * factor, w, b));
     }
   }
 
@@ -262,6 +270,19 @@ final class RowKernels {
     for (int i = 0; i < n; i += BLOCK) {
       int block = Math.min(BLOCK, n - i);
       sum += dotBlock(as, ao + 4L * i, bs, bo + 4L * i, block, partials);
+    }
+    return sum;
+  }
+
+  /// `Σ (x − shift)`.
+  static double sumShifted(MemorySegment xs, long xo, float shift, int n) {
+    MemorySegment block = Scratch.get().words(Scratch.TEMPORARIES, BLOCK);
+    MemorySegment partials = Scratch.get().partials();
+    double sum = 0;
+    for (int i = 0; i < n; i += BLOCK) {
+      int length = Math.min(BLOCK, n - i);
+      subtract(xs, xo + 4L * i, shift, block, 0, length);
+      sum += sumBlock(block, 0, length, partials);
     }
     return sum;
   }
@@ -435,16 +456,23 @@ final class RowKernels {
     }
 
     static void normalize(
-        MemorySegment xs, long xo, float shift, float factor, MemorySegment ys, long yo, int n) {
+        MemorySegment xs,
+        long xo,
+        float shift,
+        float rest,
+        float factor,
+        MemorySegment ys,
+        long yo,
+        int n) {
       int body = n & -LANES;
       for (int i = 0; i < body; i += LANES) {
         FloatVector x = load(xs, xo + 4L * i);
-        store(x.sub(shift).mul(factor), ys, yo + 4L * i);
+        store(x.sub(shift).sub(rest).mul(factor), ys, yo + 4L * i);
       }
       if (body < n) {
         VectorMask<Float> mask = tail(body, n);
         FloatVector x = load(xs, xo + 4L * body, mask);
-        store(x.sub(shift).mul(factor), ys, yo + 4L * body, mask);
+        store(x.sub(shift).sub(rest).mul(factor), ys, yo + 4L * body, mask);
       }
     }
 
@@ -505,6 +533,7 @@ final class RowKernels {
         MemorySegment bs,
         long bo,
         float shift,
+        float rest,
         float factor,
         MemorySegment ys,
         long yo,
@@ -514,14 +543,14 @@ final class RowKernels {
         FloatVector x = load(xs, xo + 4L * i);
         FloatVector w = load(ws, wo + 4L * i);
         FloatVector b = load(bs, bo + 4L * i);
-        store(x.sub(shift).mul(factor).fma(w, b), ys, yo + 4L * i);
+        store(x.sub(shift).sub(rest).mul(factor).fma(w, b), ys, yo + 4L * i);
       }
       if (body < n) {
         VectorMask<Float> mask = tail(body, n);
         FloatVector x = load(xs, xo + 4L * body, mask);
         FloatVector w = load(ws, wo + 4L * body, mask);
         FloatVector b = load(bs, bo + 4L * body, mask);
-        store(x.sub(shift).mul(factor).fma(w, b), ys, yo + 4L * body, mask);
+        store(x.sub(shift).sub(rest).mul(factor).fma(w, b), ys, yo + 4L * body, mask);
       }
     }
 
