@@ -14,6 +14,8 @@ module fornax.models {
   exports fornax.models.mlp;
   exports fornax.train;
 
+  uses fornax.cli.BenchRunner;
+
   // picocli sets the fields of the commands.
   opens fornax.cli to
       info.picocli;

@@ -41,7 +41,8 @@ public final class Main {
             new GenerateCommand(output),
             new EvalCommand(output),
             new DevicesCommand(output),
-            new SelftestCommand(output))) {
+            new SelftestCommand(output),
+            new BenchCommand(output))) {
       var _ = line.addSubcommand(command);
     }
     var _ =

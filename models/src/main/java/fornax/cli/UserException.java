@@ -4,14 +4,14 @@ import org.jspecify.annotations.Nullable;
 
 /// Something that the user asked for and cannot have. The message is one line: the value, what was
 /// needed, and how to get it.
-final class UserException extends RuntimeException {
+public final class UserException extends RuntimeException {
   private static final long serialVersionUID = 1L;
 
-  UserException(String message) {
+  public UserException(String message) {
     super(message);
   }
 
-  UserException(String message, @Nullable Throwable cause) {
+  public UserException(String message, @Nullable Throwable cause) {
     super(message, cause);
   }
 }

@@ -21,7 +21,8 @@ class MainTest {
 
   @Test
   void help_fitsItsWidth() {
-    for (String command : List.of("", "train", "generate", "eval", "devices", "selftest")) {
+    for (String command :
+        List.of("", "train", "generate", "eval", "devices", "selftest", "bench")) {
       Cli.Result result = Cli.run((command + " --help").strip().split(" "));
       assertEquals(ExitCode.OK, result.code());
       assertTrue(result.out().startsWith("Usage: fornax " + command), result.out());
