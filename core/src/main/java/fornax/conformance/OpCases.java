@@ -4,6 +4,12 @@ import static fornax.conformance.Input.shape;
 
 import fornax.array.DType;
 import fornax.array.Shape;
+import fornax.backend.AdamWFactors;
+import fornax.backend.AdamWSlot;
+import fornax.backend.Backend;
+import fornax.backend.NdArray;
+import fornax.backend.SgdFactors;
+import fornax.backend.SgdSlot;
 import fornax.backend.Unary;
 import fornax.tensor.AttentionSpec;
 import fornax.tensor.Generator;
@@ -16,6 +22,7 @@ import java.util.List;
 import java.util.function.BinaryOperator;
 import java.util.function.Function;
 import java.util.function.UnaryOperator;
+import java.util.stream.IntStream;
 
 /// The table of all operations and the inputs they are tested on: sizes 0, 1, 7, 31, 33, 127, 129
 /// and 1025, round the widths of vectors and tiles; transposed, sliced and broadcast views; and the
@@ -98,6 +105,7 @@ public final class OpCases {
             attention(),
             losses(),
             sampling(),
+            optimizers(),
             makingAndChanging())
         .stream()
         .flatMap(List::stream)
@@ -611,6 +619,97 @@ public final class OpCases {
             .on(ROWS)
             .on(shape(2, 10).values(Input.EXTREMES))
             .withoutGradient());
+  }
+
+  // Parameters, gradients and what the optimiser keeps.
+  private static List<OpCase> optimizers() {
+    Input[] slots = {
+      shape(7), shape(7), shape(7), shape(7).between(0, 1),
+      shape(1), shape(1), shape(1), shape(1).between(0, 1),
+      shape(0), shape(0), shape(0), shape(0).between(0, 1),
+      shape(33, 31), shape(33, 31), shape(33, 31), shape(33, 31).between(0, 1),
+      shape(2, 1025), shape(2, 1025), shape(2, 1025), shape(2, 1025).between(0, 1),
+    };
+    float[] adamW = AdamWFactors.of(1e-2, 0.9, 0.95, 1e-8, 0.1, 3);
+    return List.of(
+        OpCase.ofAll("adamW", 4, x -> adamW(x, adamW, 0.75))
+            .on(slots)
+            .withoutGradient()
+            .notInBFloat16(),
+        OpCase.ofAll("adamW.notFinite", 4, x -> adamW(x, adamW, Double.NaN))
+            .on(slots)
+            .withoutGradient()
+            .notInBFloat16(),
+        OpCase.of("sgd", (p, g, v) -> sgd(p, g, v, SgdFactors.of(0.1, 0.9, 0.01, false)))
+            .on(triples(slots))
+            .withoutGradient()
+            .notInBFloat16(),
+        OpCase.of("sgd.nesterov", (p, g, v) -> sgd(p, g, v, SgdFactors.of(0.1, 0.9, 0, true)))
+            .on(triples(slots))
+            .withoutGradient()
+            .notInBFloat16(),
+        OpCase.of("globalNorm", (a, b) -> globalNorm(a, b))
+            .on(shape(7), shape(33, 129))
+            .on(shape(0), shape(1))
+            .on(shape(2, 1025), shape())
+            .on(EXTREMES, shape(3))
+            .reducing()
+            .withoutGradient()
+            .notInBFloat16(),
+        OpCase.of("clipScale", norm -> clipScale(norm))
+            .on(shape().between(0, 0.5), shape().between(5, 9))
+            .on(shape().values(Double.NaN), shape().values(Double.POSITIVE_INFINITY))
+            .withoutGradient()
+            .notInBFloat16());
+  }
+
+  private static Input[] triples(Input... fours) {
+    return IntStream.range(0, fours.length)
+        .filter(i -> i % 4 != 3)
+        .mapToObj(i -> fours[i])
+        .toArray(Input[]::new);
+  }
+
+  private static Tensor adamW(List<Tensor> x, float[] factors, double scale) {
+    List<Tensor> changed = copies(x);
+    NdArray[] a = changed.stream().map(Tensor::array).toArray(NdArray[]::new);
+    Backend backend = x.getFirst().backend();
+    List<AdamWSlot> slots = List.of(new AdamWSlot(a[0], a[1], a[2], a[3]));
+    backend.adamW(slots, numbers(x.getFirst(), factors).array(), scalar(x.getFirst(), scale));
+    return Tensor.stack(0, changed.toArray(Tensor[]::new));
+  }
+
+  private static Tensor sgd(Tensor p, Tensor g, Tensor v, float[] factors) {
+    List<Tensor> changed = copies(List.of(p, g, v));
+    NdArray[] a = changed.stream().map(Tensor::array).toArray(NdArray[]::new);
+    List<SgdSlot> slots = List.of(new SgdSlot(a[0], a[1], a[2]));
+    p.backend().sgd(slots, numbers(p, factors).array(), scalar(p, 0.75));
+    return Tensor.stack(0, changed.toArray(Tensor[]::new));
+  }
+
+  private static Tensor globalNorm(Tensor a, Tensor b) {
+    Tensor norm = Tensors.on(a.backend()).zeros(a.dtype(), Shape.scalar());
+    a.backend().globalNorm(List.of(a.array(), b.array()), norm.array());
+    return norm;
+  }
+
+  private static Tensor clipScale(Tensor norm) {
+    Tensor scale = norm.copy();
+    norm.backend().clipScale(norm.array(), 2.5, scale.array());
+    return scale;
+  }
+
+  private static List<Tensor> copies(List<Tensor> x) {
+    return x.stream().map(Tensor::copy).toList();
+  }
+
+  private static Tensor numbers(Tensor like, float[] values) {
+    double[] wide = IntStream.range(0, values.length).mapToDouble(i -> values[i]).toArray();
+    return Tensors.on(like.backend()).of(wide, like.dtype(), Shape.of(values.length));
+  }
+
+  private static NdArray scalar(Tensor like, double value) {
+    return Tensors.on(like.backend()).full(value, like.dtype(), Shape.scalar()).array();
   }
 
   private static List<OpCase> makingAndChanging() {
