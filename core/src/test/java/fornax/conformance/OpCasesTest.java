@@ -5,11 +5,14 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 
+import fornax.array.DType;
+import fornax.backend.Backend;
 import fornax.backend.reference.ReferenceBackend;
 import fornax.tensor.Tensor;
 import fornax.tensor.Tensors;
 import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
+import java.lang.reflect.Proxy;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.List;
@@ -29,6 +32,9 @@ class OpCasesTest {
   // These give a tensor, but compute nothing.
   private static final Set<String> NOT_OPERATIONS =
       Set.of("requiresGrad", "grad", "escape", "of", "scalar", "from");
+
+  private static final Set<String> NOT_COMPUTING =
+      Set.of("id", "memory", "synchronize", "close", "capture", "constant");
 
   private final ReferenceBackend reference = new ReferenceBackend();
 
@@ -58,6 +64,38 @@ class OpCasesTest {
     return type == Tensor.class
         || Collection.class.isAssignableFrom(type)
         || type.getEnclosingClass() == Tensor.class;
+  }
+
+  @Test
+  void all_reachesEveryMethodOfABackend() {
+    Set<String> methods = new TreeSet<>();
+    for (Method method : Backend.class.getMethods()) {
+      if (!Modifier.isStatic(method.getModifiers())) {
+        methods.add(signature(method));
+      }
+    }
+    Backend recorded =
+        (Backend)
+            Proxy.newProxyInstance(
+                Backend.class.getClassLoader(),
+                new Class<?>[] {Backend.class},
+                (_, method, arguments) -> {
+                  methods.remove(signature(method));
+                  return method.invoke(reference, arguments);
+                });
+    for (OpCase operation : OpCases.all()) {
+      OpCase.Outcome outcome = operation.variants().getFirst().run(recorded, DType.F32, DType.F32);
+      assertEquals(outcome.shape().elements(), outcome.result().length);
+    }
+    methods.removeIf(
+        signature -> NOT_COMPUTING.contains(signature.substring(0, signature.indexOf('('))));
+    assertEquals(Set.of(), methods, "functions of a backend that no case reaches");
+  }
+
+  private static String signature(Method method) {
+    return Arrays.stream(method.getParameterTypes())
+        .map(Class::getSimpleName)
+        .collect(Collectors.joining(", ", method.getName() + "(", ")"));
   }
 
   @Test
