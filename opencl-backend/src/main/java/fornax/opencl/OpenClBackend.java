@@ -1,8 +1,11 @@
 package fornax.opencl;
 
+import fornax.backend.AdamWSlot;
+import fornax.backend.AttentionOptions;
 import fornax.backend.Backend;
 import fornax.backend.Binary;
 import fornax.backend.Compare;
+import fornax.backend.CrossEntropyOptions;
 import fornax.backend.KernelTime;
 import fornax.backend.Memory;
 import fornax.backend.NdArray;
@@ -11,6 +14,7 @@ import fornax.backend.Reduce;
 import fornax.backend.Unary;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /// Computes on an OpenCL device. Every method enqueues the kernels of its family's class.
 final class OpenClBackend implements Backend {
@@ -26,6 +30,14 @@ final class OpenClBackend implements Backend {
   private final Matmul matmul;
   private final Gather gather;
   private final Dropout dropout;
+  private final Softmax softmax;
+  private final LayerNorm layerNorm;
+  private final ColumnSums columnSums;
+  private final Attention attention;
+  private final CrossEntropy crossEntropy;
+  private final Embedding embedding;
+  private final AdamW adamW;
+  private final GlobalNorm globalNorm;
 
   OpenClBackend(String id, OpenClDevice device) {
     this.id = id;
@@ -39,6 +51,14 @@ final class OpenClBackend implements Backend {
     matmul = new Matmul(queue, tuning);
     gather = new Gather(queue, tuning, elementwise, memory);
     dropout = new Dropout(queue, tuning);
+    softmax = new Softmax(queue, tuning);
+    columnSums = new ColumnSums(queue, tuning, memory);
+    layerNorm = new LayerNorm(queue, tuning, memory, columnSums);
+    attention = new Attention(queue, tuning, memory);
+    crossEntropy = new CrossEntropy(queue, tuning);
+    embedding = new Embedding(queue, tuning, sort, memory);
+    adamW = new AdamW(queue, tuning);
+    globalNorm = new GlobalNorm(queue, tuning, memory);
   }
 
   @Override
@@ -148,7 +168,163 @@ final class OpenClBackend implements Backend {
     matmul.matmul(a, b, y, accumulate);
   }
 
+  @Override
+  public void linear(
+      NdArray x,
+      NdArray w,
+      @Nullable NdArray bias,
+      @Nullable Unary activation,
+      NdArray y,
+      @Nullable NdArray before) {
+    matmul.linear(x, w, bias, activation, y, before);
+  }
+
+  @Override
+  public void biasActivationGradient(
+      @Nullable Unary activation,
+      @Nullable NdArray before,
+      @Nullable NdArray y,
+      NdArray dy,
+      NdArray dBefore,
+      @Nullable NdArray dBias,
+      boolean accumulate) {
+    columnSums.biasActivationGradient(activation, before, y, dy, dBefore, dBias, accumulate);
+  }
+
+  // ---- softmax and normalisation
+
+  @Override
+  public void softmax(NdArray x, int axis, NdArray y) {
+    softmax.softmax(false, x, axis, y);
+  }
+
+  @Override
+  public void softmaxGradient(NdArray y, NdArray dy, int axis, NdArray dx) {
+    softmax.gradient(false, y, dy, axis, dx);
+  }
+
+  @Override
+  public void logSoftmax(NdArray x, int axis, NdArray y) {
+    softmax.softmax(true, x, axis, y);
+  }
+
+  @Override
+  public void logSoftmaxGradient(NdArray y, NdArray dy, int axis, NdArray dx) {
+    softmax.gradient(true, y, dy, axis, dx);
+  }
+
+  @Override
+  public void layerNorm(
+      NdArray x,
+      @Nullable NdArray weight,
+      @Nullable NdArray bias,
+      double epsilon,
+      NdArray y,
+      NdArray mean,
+      NdArray rstd) {
+    layerNorm.normalize(x, weight, bias, epsilon, y, mean, rstd);
+  }
+
+  @Override
+  public void layerNormGradient(
+      NdArray x,
+      @Nullable NdArray weight,
+      NdArray mean,
+      NdArray rstd,
+      NdArray dy,
+      @Nullable NdArray dx,
+      @Nullable NdArray dWeight,
+      @Nullable NdArray dBias,
+      boolean accumulate) {
+    layerNorm.gradient(x, weight, mean, rstd, dy, dx, dWeight, dBias, accumulate);
+  }
+
+  @Override
+  public void rmsNorm(
+      NdArray x, @Nullable NdArray weight, double epsilon, NdArray y, NdArray rstd) {
+    layerNorm.normalize(x, weight, null, epsilon, y, null, rstd);
+  }
+
+  @Override
+  public void rmsNormGradient(
+      NdArray x,
+      @Nullable NdArray weight,
+      NdArray rstd,
+      NdArray dy,
+      @Nullable NdArray dx,
+      @Nullable NdArray dWeight,
+      boolean accumulate) {
+    layerNorm.gradient(x, weight, null, rstd, dy, dx, dWeight, null, accumulate);
+  }
+
+  // ---- attention
+
+  @Override
+  public void attention(
+      NdArray q,
+      NdArray k,
+      NdArray v,
+      @Nullable NdArray mask,
+      AttentionOptions options,
+      NdArray y,
+      NdArray logSumExp) {
+    if (attention.fits(q, v)) {
+      attention.attention(q, k, v, mask, options, y, logSumExp);
+    } else {
+      Backend.super.attention(q, k, v, mask, options, y, logSumExp);
+    }
+  }
+
+  @Override
+  public void attentionGradient(
+      NdArray q,
+      NdArray k,
+      NdArray v,
+      @Nullable NdArray mask,
+      AttentionOptions options,
+      NdArray y,
+      NdArray logSumExp,
+      NdArray dy,
+      NdArray dq,
+      NdArray dk,
+      NdArray dv) {
+    if (attention.fits(q, v)) {
+      attention.gradient(q, k, v, mask, options, y, logSumExp, dy, dq, dk, dv);
+    } else {
+      Backend.super.attentionGradient(q, k, v, mask, options, y, logSumExp, dy, dq, dk, dv);
+    }
+  }
+
+  // ---- losses
+
+  @Override
+  public void crossEntropy(
+      NdArray x, NdArray targets, CrossEntropyOptions options, NdArray losses, NdArray logSumExp) {
+    crossEntropy.crossEntropy(x, targets, options, losses, logSumExp);
+  }
+
+  @Override
+  public void crossEntropyGradient(
+      NdArray x,
+      NdArray targets,
+      CrossEntropyOptions options,
+      NdArray logSumExp,
+      NdArray dLosses,
+      NdArray dx) {
+    crossEntropy.gradient(x, targets, options, logSumExp, dLosses, dx);
+  }
+
   // ---- by index
+
+  @Override
+  public void embedding(NdArray table, NdArray indices, NdArray y) {
+    embedding.embedding(table, indices, y);
+  }
+
+  @Override
+  public void embeddingGradient(NdArray dy, NdArray indices, NdArray dTable) {
+    embedding.gradient(dy, indices, dTable);
+  }
 
   @Override
   public void gather(NdArray x, int axis, NdArray indices, NdArray y) {
@@ -170,6 +346,23 @@ final class OpenClBackend implements Backend {
   @Override
   public void dropout(NdArray x, double p, NdArray state, int stream, NdArray y) {
     dropout.dropout(x, p, state, stream, y);
+  }
+
+  // ---- optimisers
+
+  @Override
+  public void globalNorm(List<NdArray> arrays, NdArray y) {
+    globalNorm.norm(arrays, y);
+  }
+
+  @Override
+  public void clipScale(NdArray norm, double maxNorm, NdArray y) {
+    globalNorm.clipScale(norm, maxNorm, y);
+  }
+
+  @Override
+  public void adamW(List<AdamWSlot> slots, NdArray factors, NdArray scale) {
+    adamW.step(slots, factors, scale);
   }
 
   // ---- control

@@ -1,0 +1,38 @@
+package fornax.opencl;
+
+import fornax.backend.AdamWSlot;
+import fornax.backend.NdArray;
+import java.util.List;
+
+/// Launches `adamw.cl`: eight parameters at a time.
+final class AdamW {
+  private final OpenClQueue queue;
+  private final Tuning tuning;
+
+  AdamW(OpenClQueue queue, Tuning tuning) {
+    this.queue = queue;
+    this.tuning = tuning;
+  }
+
+  void step(List<AdamWSlot> parameters, NdArray factors, NdArray scale) {
+    List<AdamWSlot> all =
+        parameters.stream().filter(slot -> slot.parameter().elements() > 0).toList();
+    for (int from = 0; from < all.size(); from += Slots.MOST) {
+      List<AdamWSlot> some = all.subList(from, Math.min(all.size(), from + Slots.MOST));
+      Slots slots =
+          Slots.of(some.stream().map(slot -> slot.parameter().elements()).toList(), tuning.flat());
+      Arguments arguments = new Arguments();
+      for (int i = 0; i < Slots.MOST; i++) {
+        AdamWSlot slot = some.get(Math.min(i, some.size() - 1));
+        arguments.addAll(
+            slot.parameter(), slot.gradient(), slot.firstMoment(), slot.secondMoment());
+      }
+      arguments.addAll(factors, scale, slots);
+      queue.launch(
+          "adamW",
+          Kernel.Spec.of("adamw", "adamw", ""),
+          Grid.groups(slots.groups(), tuning.flat()),
+          arguments.toArray());
+    }
+  }
+}
