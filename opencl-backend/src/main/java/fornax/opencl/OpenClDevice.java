@@ -8,6 +8,8 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import org.lwjgl.opencl.CL10;
 import org.lwjgl.opencl.CL12;
@@ -46,6 +48,7 @@ record OpenClDevice(
     CPU
   }
 
+  private static final Pattern VERSION = Pattern.compile("OpenCL (\\d{1,4})\\.(\\d{1,4})");
   private static final int LEAST_GROUP = 64; // kernels with barriers use groups of 64 and more
   private static final long LEAST_LOCAL_BYTES = 16 << 10; // the least for sorting and matmul tiles
 
@@ -209,14 +212,12 @@ record OpenClDevice(
 
   // "OpenCL 1.2 CUDA", "OpenCL 3.0 PoCL ..."
   static boolean atLeast12(String version) {
-    String[] words = version.split(" ");
-    String[] numbers = words.length < 2 ? new String[0] : words[1].split("\\.");
-    try {
-      int major = Integer.parseInt(numbers.length < 2 ? "0" : numbers[0]);
-      return major > 1 || major == 1 && Integer.parseInt(numbers[1]) >= 2;
-    } catch (NumberFormatException _) {
+    Matcher matcher = VERSION.matcher(version);
+    if (!matcher.lookingAt()) {
       return false;
     }
+    int major = Integer.parseInt(matcher.group(1));
+    return major > 1 || major == 1 && Integer.parseInt(matcher.group(2)) >= 2;
   }
 
   private static Kind kind(long type) {
