@@ -19,6 +19,12 @@ public interface BackendProvider {
   /// The devices, or one entry that says why there is none. Never throws.
   List<DeviceInfo> devices();
 
+  /// More about the devices, for `fornax devices --verbose`: what was looked for, where, and what
+  /// was found. Empty where there is nothing to add. Never throws.
+  default String report() {
+    return "";
+  }
+
   /// Opens the device with the index `index` among those of [#devices()].
   ///
   /// @throws DeviceException if it cannot be opened

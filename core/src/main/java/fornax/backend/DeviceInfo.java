@@ -19,4 +19,10 @@ public record DeviceInfo(
   public static DeviceInfo missing(String backend, String id, String reason, String fix) {
     return new DeviceInfo(backend, id, "", false, reason, fix);
   }
+
+  /// Whether the device only stands in for hardware in tests: `auto` never takes it, and no figure
+  /// of speed comes from it. Its name says so.
+  public boolean testOnly() {
+    return name.contains("(test only)");
+  }
 }

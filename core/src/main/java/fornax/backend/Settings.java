@@ -72,6 +72,12 @@ public final class Settings {
     return positive("fornax.memory.limit", Machine.bytes() / 10 * 9);
   }
 
+  /// `-Dfornax.memory.limit=BYTES`: the most memory a GPU may hold; what is free when it is opened,
+  /// `free`, less a reserve if unset.
+  public static long memoryLimit(long free) {
+    return positive("fornax.memory.limit", free);
+  }
+
   /// `-Dfornax.memory.guard=true`: guard words round every buffer and poisoned contents (slow; for
   /// tests).
   public static boolean guardMemory() {
@@ -87,6 +93,51 @@ public final class Settings {
       throw new IllegalArgumentException(
           "-Dfornax.leaks: unknown level; got " + value + "; need off, sampled or paranoid");
     }
+  }
+
+  /// How kernels reach the CUDA driver.
+  public enum CudaCode {
+    /// a cubin where the compiler knows the card, else PTX
+    AUTO,
+    /// PTX, which the driver compiles
+    PTX,
+    /// a cubin for the card's own architecture
+    CUBIN
+  }
+
+  /// `-Dfornax.cuda.code=ptx|cubin`: forces one form of CUDA code; the best there is if unset.
+  public static CudaCode cudaCode() {
+    String value = System.getProperty("fornax.cuda.code", "auto");
+    try {
+      return CudaCode.valueOf(value.toUpperCase(Locale.ROOT));
+    } catch (IllegalArgumentException _) {
+      throw new IllegalArgumentException(
+          "-Dfornax.cuda.code: unknown form; got " + value + "; need auto, ptx or cubin");
+    }
+  }
+
+  /// `-Dfornax.cuda.cublas=false`: the CUDA backend's own matmul even where cuBLAS is there.
+  public static boolean cublas() {
+    return !"false".equals(System.getProperty("fornax.cuda.cublas"));
+  }
+
+  /// `-Dfornax.check=true`: GPU backends wait after each operation, so that an error is reported by
+  /// the operation that made it (slow).
+  public static boolean check() {
+    return Boolean.getBoolean("fornax.check");
+  }
+
+  /// `-Dfornax.cache=FOLDER`: where compiled kernels and unpacked libraries are kept; `fornax` in
+  /// the user's cache folder if unset.
+  public static Path cacheFolder() {
+    @Nullable String named = System.getProperty("fornax.cache");
+    if (named != null) {
+      return Path.of(named);
+    }
+    @Nullable String cache = System.getenv("XDG_CACHE_HOME");
+    return cache == null || cache.isEmpty()
+        ? Path.of(System.getProperty("user.home", "."), ".cache", "fornax")
+        : Path.of(cache, "fornax");
   }
 
   private static long positive(String name, long otherwise) {
