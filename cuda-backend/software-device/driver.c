@@ -251,6 +251,13 @@ API CUresult cuDriverGetVersion(int *version) {
   return CUDA_SUCCESS;
 }
 
+// NVRTC asks the driver for internal tables if it finds one, and does without where there are none.
+API CUresult cuGetExportTable(const void **table, const void *id) {
+  (void)id;
+  if (table) *table = NULL;
+  return CUDA_ERROR_NOT_FOUND;
+}
+
 API CUresult cuDeviceGetCount(int *count) {
   ENTER();
   *count = settings.devices;
