@@ -1,0 +1,130 @@
+// Layer norm over the last axis, and its gradient. Shapes: x, y, dy, dx [N, C]; weight, bias [C];
+// mean, rstd [N]. Source: arXiv:1607.06450.
+#include "fornax.cuh"
+
+// A warp or a block to a row. The variance is taken from the centred row, not from Σx² − (Σx)².
+template <int THREADS, typename T>
+__device__ __forceinline__ void forward(
+    const T* x, const float* weight, const float* bias, float epsilon, T* y, float* mean,
+    float* rstd, u32 N, u32 C) {
+  u32 row = blockIdx.x * blockDim.y + threadIdx.y;
+  if (row >= N) {
+    return;
+  }
+  x += (i64)row * C;
+  y += (i64)row * C;
+  TwoLevelSum sum;
+  for (u32 c = threadIdx.x; c < C; c += THREADS) {
+    sum.add(toFloat(x[c]));
+  }
+  float m = reduce<THREADS, Sum>(sum.value()) / C;
+  TwoLevelSum squares;
+  for (u32 c = threadIdx.x; c < C; c += THREADS) {
+    float centred = toFloat(x[c]) - m;
+    squares.add(centred * centred);
+  }
+  float r = 1 / sqrtf(reduce<THREADS, Sum>(squares.value()) / C + epsilon);
+  for (u32 c = threadIdx.x; c < C; c += THREADS) {
+    float value = (toFloat(x[c]) - m) * r;
+    value = weight ? value * weight[c] : value;
+    y[c] = fromFloat<T>(bias ? value + bias[c] : value);
+  }
+  if (threadIdx.x == 0) {
+    mean[row] = m;
+    rstd[row] = r;
+  }
+}
+
+// x̂ = (x − mean)·rstd, g = dy ⊙ weight, dx = rstd·(g − mean(g) − x̂·mean(g ⊙ x̂)).
+template <int THREADS, typename T>
+__device__ __forceinline__ void gradient(
+    const T* x, const float* weight, const float* mean, const float* rstd, const T* dy, T* dx,
+    u32 N, u32 C) {
+  u32 row = blockIdx.x * blockDim.y + threadIdx.y;
+  if (row >= N) {
+    return;
+  }
+  x += (i64)row * C;
+  dy += (i64)row * C;
+  dx += (i64)row * C;
+  float m = mean[row];
+  float r = rstd[row];
+  TwoLevelSum gs;
+  TwoLevelSum products;
+  for (u32 c = threadIdx.x; c < C; c += THREADS) {
+    float g = weight ? toFloat(dy[c]) * weight[c] : toFloat(dy[c]);
+    gs.add(g);
+    products.add(g * ((toFloat(x[c]) - m) * r));
+  }
+  float meanG = reduce<THREADS, Sum>(gs.value()) / C;
+  float meanProduct = reduce<THREADS, Sum>(products.value()) / C;
+  for (u32 c = threadIdx.x; c < C; c += THREADS) {
+    float g = weight ? toFloat(dy[c]) * weight[c] : toFloat(dy[c]);
+    float normal = (toFloat(x[c]) - m) * r;
+    dx[c] = fromFloat<T>(r * (g - meanG - normal * meanProduct));
+  }
+}
+
+// The sums of dy ⊙ x̂ and of dy over a chunk of rows, into partials [chunks, C] each. A tile of 32
+// columns by 8 threads. Grid: (C / 32, chunks).
+template <typename T>
+__device__ __forceinline__ void parameters(
+    const T* x, const float* mean, const float* rstd, const T* dy, float* weightPartials,
+    float* biasPartials, u32 N, u32 C, u32 chunk) {
+  __shared__ float weights[8][33];
+  __shared__ float biases[8][33];
+  u32 c = blockIdx.x * 32 + threadIdx.x;
+  u32 start = blockIdx.y * chunk;
+  u32 end = min(start + chunk, N);
+  TwoLevelSum weight;
+  TwoLevelSum bias;
+  if (c < C) {
+    for (u32 row = start + threadIdx.y; row < end; row += 8) {
+      float d = toFloat(dy[(i64)row * C + c]);
+      weight.add(d * ((toFloat(x[(i64)row * C + c]) - mean[row]) * rstd[row]));
+      bias.add(d);
+    }
+  }
+  weights[threadIdx.y][threadIdx.x] = weight.value();
+  biases[threadIdx.y][threadIdx.x] = bias.value();
+  __syncthreads();
+  if (threadIdx.y == 0 && c < C) {
+    float weightSum = 0;
+    float biasSum = 0;
+#pragma unroll
+    for (int k = 0; k < 8; k++) {
+      weightSum += weights[k][threadIdx.x];
+      biasSum += biases[k][threadIdx.x];
+    }
+    i64 at = (i64)blockIdx.y * C + c;
+    if (weightPartials) {
+      weightPartials[at] = weightSum;
+    }
+    if (biasPartials) {
+      biasPartials[at] = biasSum;
+    }
+  }
+}
+
+#define LAYER_NORM_FORWARD(THREADS, group, T, type)                                            \
+  extern "C" __global__ void __launch_bounds__(256) layer_norm_##group##_##type(               \
+      const T* x, const float* weight, const float* bias, float epsilon, T* y, float* mean,    \
+      float* rstd, u32 N, u32 C) {                                                             \
+    forward<THREADS>(x, weight, bias, epsilon, y, mean, rstd, N, C);                           \
+  }                                                                                            \
+  extern "C" __global__ void __launch_bounds__(256) layer_norm_gradient_##group##_##type(      \
+      const T* x, const float* weight, const float* mean, const float* rstd, const T* dy,      \
+      T* dx, u32 N, u32 C) {                                                                   \
+    gradient<THREADS>(x, weight, mean, rstd, dy, dx, N, C);                                    \
+  }
+#define LAYER_NORM(T, type)                                                                    \
+  LAYER_NORM_FORWARD(32, warp, T, type)                                                        \
+  LAYER_NORM_FORWARD(256, block, T, type)                                                      \
+  extern "C" __global__ void __launch_bounds__(256) layer_norm_gradient_parameters_##type(     \
+      const T* x, const float* mean, const float* rstd, const T* dy, float* weightPartials,    \
+      float* biasPartials, u32 N, u32 C, u32 chunk) {                                          \
+    parameters(x, mean, rstd, dy, weightPartials, biasPartials, N, C, chunk);                  \
+  }
+
+LAYER_NORM(float, f32)
+LAYER_NORM(bf16, bf16)
