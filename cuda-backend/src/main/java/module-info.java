@@ -5,4 +5,7 @@ module fornax.cuda {
   requires transitive fornax.core;
   requires jcuda;
   requires jcublas;
+
+  provides fornax.backend.BackendProvider with
+      fornax.cuda.CudaProvider;
 }

@@ -1,0 +1,376 @@
+package fornax.cuda;
+
+import fornax.backend.AdamWSlot;
+import fornax.backend.Backend;
+import fornax.backend.Binary;
+import fornax.backend.Compare;
+import fornax.backend.CrossEntropyOptions;
+import fornax.backend.Memory;
+import fornax.backend.NdArray;
+import fornax.backend.Readback;
+import fornax.backend.Reduce;
+import fornax.backend.SgdSlot;
+import fornax.backend.Unary;
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/// One NVIDIA card. Calls enqueue on its compute stream and return; only a readback's `await` and
+/// [#synchronize()] wait. Operands that a fused kernel does not take (mixed types, mostly) fall back
+/// to the default body.
+final class CudaBackend implements Backend {
+  /// Up to here the k largest are found by k passes, beyond by a sort.
+  private static final long TOP_K_PASSES = 64;
+
+  private final CudaDevice device;
+  private final Elementwise elementwise;
+  private final Reduction reduction;
+  private final Normalization normalization;
+  private final Indexing indexing;
+  private final Matmul matmul;
+  private final Optimizers optimizers;
+
+  CudaBackend(CudaDevice device) {
+    this.device = device;
+    elementwise = new Elementwise(device);
+    reduction = new Reduction(device);
+    normalization = new Normalization(device);
+    indexing = new Indexing(device, elementwise);
+    matmul =
+        new Matmul(device, elementwise, normalization, CudaProbe.get().cublasLibrary.found());
+    optimizers = new Optimizers(device);
+  }
+
+  /// The card, for tests that count.
+  CudaDevice device() {
+    return device;
+  }
+
+  @Override
+  public String id() {
+    return device.id();
+  }
+
+  @Override
+  public Memory memory() {
+    return device.memory();
+  }
+
+  // ---- moving data
+
+  @Override
+  public void upload(MemorySegment source, NdArray y) {
+    if (y.elements() > 0) {
+      device.upload(source.asSlice(0, y.bytes()), CudaBlock.address(y));
+    }
+  }
+
+  @Override
+  public Readback readback(NdArray x) {
+    return device.readback(x);
+  }
+
+  @Override
+  public void copy(NdArray x, NdArray y) {
+    elementwise.copy(x, y);
+  }
+
+  @Override
+  public void fill(NdArray y, double value) {
+    elementwise.fill(y, value);
+  }
+
+  @Override
+  public void range(NdArray y, double start, double step) {
+    elementwise.range(y, start, step);
+  }
+
+  // ---- elementwise
+
+  @Override
+  public void unary(Unary op, NdArray x, NdArray y) {
+    elementwise.unary(op, x, y);
+  }
+
+  @Override
+  public void unaryGradient(Unary op, NdArray x, NdArray y, NdArray dy, NdArray dx) {
+    if (!elementwise.unaryGradient(op, x, y, dy, dx)) {
+      Backend.super.unaryGradient(op, x, y, dy, dx);
+    }
+  }
+
+  @Override
+  public void binary(Binary op, NdArray a, NdArray b, NdArray y) {
+    elementwise.binary(op, a, b, y);
+  }
+
+  @Override
+  public void binary(Binary op, NdArray a, double b, NdArray y) {
+    elementwise.binary(op, a, b, y);
+  }
+
+  @Override
+  public void compare(Compare op, NdArray a, NdArray b, NdArray y) {
+    elementwise.compare(op, a, b, y);
+  }
+
+  @Override
+  public void compare(Compare op, NdArray a, double b, NdArray y) {
+    elementwise.compare(op, a, b, y);
+  }
+
+  @Override
+  public void where(NdArray condition, NdArray a, NdArray b, NdArray y) {
+    elementwise.where(condition, a, b, y);
+  }
+
+  // ---- reductions and scans
+
+  @Override
+  public void reduce(Reduce op, NdArray x, NdArray y) {
+    reduction.reduce(op, x, y);
+  }
+
+  @Override
+  public void argmax(NdArray x, int axis, NdArray y) {
+    reduction.argmax(x, axis, y);
+  }
+
+  @Override
+  public void cumulativeSum(NdArray x, int axis, NdArray y) {
+    reduction.cumulativeSum(x, axis, y);
+  }
+
+  @Override
+  public void sort(NdArray x, boolean descending, NdArray values, NdArray indices) {
+    reduction.sort(x, descending, values, indices);
+  }
+
+  @Override
+  public void topK(NdArray x, NdArray values, NdArray indices) {
+    if (values.dim(-1) <= TOP_K_PASSES) {
+      reduction.topK(x, values, indices);
+    } else {
+      Backend.super.topK(x, values, indices);
+    }
+  }
+
+  // ---- linear algebra
+
+  @Override
+  public void matmul(NdArray a, NdArray b, NdArray y, boolean accumulate) {
+    matmul.matmul(a, b, y, accumulate);
+  }
+
+  @Override
+  public void linear(
+      NdArray x,
+      NdArray w,
+      @Nullable NdArray bias,
+      @Nullable Unary activation,
+      NdArray y,
+      @Nullable NdArray before) {
+    if (!matmul.linear(x, w, bias, activation, y, before)) {
+      Backend.super.linear(x, w, bias, activation, y, before);
+    }
+  }
+
+  @Override
+  public void biasActivationGradient(
+      @Nullable Unary activation,
+      @Nullable NdArray before,
+      @Nullable NdArray y,
+      NdArray dy,
+      NdArray dBefore,
+      @Nullable NdArray dBias,
+      boolean accumulate) {
+    if (!matmul.biasActivationGradient(activation, before, y, dy, dBefore, dBias, accumulate)) {
+      Backend.super.biasActivationGradient(activation, before, y, dy, dBefore, dBias, accumulate);
+    }
+  }
+
+  // ---- by rows
+
+  @Override
+  public void softmax(NdArray x, int axis, NdArray y) {
+    if (!normalization.softmax("softmax", x, axis, y)) {
+      Backend.super.softmax(x, axis, y);
+    }
+  }
+
+  @Override
+  public void softmaxGradient(NdArray y, NdArray dy, int axis, NdArray dx) {
+    if (!normalization.softmaxGradient("softmax", y, dy, axis, dx)) {
+      Backend.super.softmaxGradient(y, dy, axis, dx);
+    }
+  }
+
+  @Override
+  public void logSoftmax(NdArray x, int axis, NdArray y) {
+    if (!normalization.softmax("log_softmax", x, axis, y)) {
+      Backend.super.logSoftmax(x, axis, y);
+    }
+  }
+
+  @Override
+  public void logSoftmaxGradient(NdArray y, NdArray dy, int axis, NdArray dx) {
+    if (!normalization.softmaxGradient("log_softmax", y, dy, axis, dx)) {
+      Backend.super.logSoftmaxGradient(y, dy, axis, dx);
+    }
+  }
+
+  @Override
+  public void layerNorm(
+      NdArray x,
+      @Nullable NdArray weight,
+      @Nullable NdArray bias,
+      double epsilon,
+      NdArray y,
+      NdArray mean,
+      NdArray rstd) {
+    if (!normalization.layerNorm(x, weight, bias, epsilon, y, mean, rstd)) {
+      Backend.super.layerNorm(x, weight, bias, epsilon, y, mean, rstd);
+    }
+  }
+
+  @Override
+  public void layerNormGradient(
+      NdArray x,
+      @Nullable NdArray weight,
+      NdArray mean,
+      NdArray rstd,
+      NdArray dy,
+      @Nullable NdArray dx,
+      @Nullable NdArray dWeight,
+      @Nullable NdArray dBias,
+      boolean accumulate) {
+    if (!normalization.layerNormGradient(
+        x, weight, mean, rstd, dy, dx, dWeight, dBias, accumulate)) {
+      Backend.super.layerNormGradient(x, weight, mean, rstd, dy, dx, dWeight, dBias, accumulate);
+    }
+  }
+
+  @Override
+  public void rmsNorm(
+      NdArray x, @Nullable NdArray weight, double epsilon, NdArray y, NdArray rstd) {
+    if (!normalization.rmsNorm(x, weight, epsilon, y, rstd)) {
+      Backend.super.rmsNorm(x, weight, epsilon, y, rstd);
+    }
+  }
+
+  @Override
+  public void rmsNormGradient(
+      NdArray x,
+      @Nullable NdArray weight,
+      NdArray rstd,
+      NdArray dy,
+      @Nullable NdArray dx,
+      @Nullable NdArray dWeight,
+      boolean accumulate) {
+    if (!normalization.rmsNormGradient(x, weight, rstd, dy, dx, dWeight, accumulate)) {
+      Backend.super.rmsNormGradient(x, weight, rstd, dy, dx, dWeight, accumulate);
+    }
+  }
+
+  @Override
+  public void crossEntropy(
+      NdArray x, NdArray targets, CrossEntropyOptions options, NdArray losses, NdArray logSumExp) {
+    if (!normalization.crossEntropy(x, targets, options, losses, logSumExp)) {
+      Backend.super.crossEntropy(x, targets, options, losses, logSumExp);
+    }
+  }
+
+  @Override
+  public void crossEntropyGradient(
+      NdArray x,
+      NdArray targets,
+      CrossEntropyOptions options,
+      NdArray logSumExp,
+      NdArray dLosses,
+      NdArray dx) {
+    if (!normalization.crossEntropyGradient(x, targets, options, logSumExp, dLosses, dx)) {
+      Backend.super.crossEntropyGradient(x, targets, options, logSumExp, dLosses, dx);
+    }
+  }
+
+  // ---- by index
+
+  @Override
+  public void gather(NdArray x, int axis, NdArray indices, NdArray y) {
+    indexing.gather(x, axis, indices, y);
+  }
+
+  @Override
+  public void scatterAdd(NdArray x, int axis, NdArray indices, NdArray y) {
+    indexing.scatterAdd(x, axis, indices, y);
+  }
+
+  @Override
+  public void embedding(NdArray table, NdArray indices, NdArray y) {
+    if (!indexing.embedding(table, indices, y)) {
+      Backend.super.embedding(table, indices, y);
+    }
+  }
+
+  @Override
+  public void embeddingGradient(NdArray dy, NdArray indices, NdArray dTable) {
+    if (!indexing.embeddingGradient(dy, indices, dTable)) {
+      Backend.super.embeddingGradient(dy, indices, dTable);
+    }
+  }
+
+  // ---- randomness
+
+  @Override
+  public void random(NdArray state, int stream, NdArray y) {
+    elementwise.random(state, stream, y);
+  }
+
+  @Override
+  public void dropout(NdArray x, double p, NdArray state, int stream, NdArray y) {
+    if (!elementwise.dropout(x, p, state, stream, y)) {
+      Backend.super.dropout(x, p, state, stream, y);
+    }
+  }
+
+  // ---- optimisers
+
+  @Override
+  public void globalNorm(List<NdArray> arrays, NdArray y) {
+    if (!optimizers.globalNorm(arrays, y)) {
+      Backend.super.globalNorm(arrays, y);
+    }
+  }
+
+  @Override
+  public void adamW(List<AdamWSlot> slots, NdArray factors, NdArray scale) {
+    optimizers.adamW(slots, factors, scale);
+  }
+
+  @Override
+  public void sgd(List<SgdSlot> slots, NdArray factors, NdArray scale) {
+    optimizers.sgd(slots, factors, scale);
+  }
+
+  @Override
+  public void clipScale(NdArray norm, double maxNorm, NdArray y) {
+    optimizers.clipScale(norm, maxNorm, y);
+  }
+
+  // ---- control
+
+  @Override
+  public void synchronize() {
+    device.synchronize();
+  }
+
+  @Override
+  public void close() {
+    if (device.isOpen()) {
+      device.drain();
+      matmul.close();
+      optimizers.close();
+      device.close();
+    }
+  }
+}

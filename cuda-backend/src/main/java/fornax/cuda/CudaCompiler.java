@@ -1,0 +1,150 @@
+package fornax.cuda;
+
+import fornax.backend.DeviceException;
+import fornax.backend.Settings;
+import java.io.ByteArrayInputStream;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/// Makes code for a card from a kernel file: with NVRTC where it is there, kept on disk under a key
+/// of all that the code depends on; else the PTX that was put into the jar when it was built.
+final class CudaCompiler {
+  /// The PTX of the jar is for this architecture and all later ones.
+  static final int BUILT_CAPABILITY = 70;
+
+  private static final List<String> OPTIONS = List.of("--std=c++17");
+
+  private final @Nullable Nvrtc nvrtc;
+  private final String nvrtcVersion;
+  private final int driverVersion;
+
+  /// @param nvrtc null where there is none
+  /// @param driverVersion as `cuDriverGetVersion` gives it
+  CudaCompiler(@Nullable Nvrtc nvrtc, int driverVersion) {
+    this.nvrtc = nvrtc;
+    this.nvrtcVersion = nvrtc == null ? "" : nvrtc.version();
+    this.driverVersion = driverVersion;
+  }
+
+  /// Code that a driver can load.
+  ///
+  /// @param cubin whether it is a cubin; else PTX
+  @SuppressWarnings("ArrayRecordComponent") // made, loaded and dropped
+  record Code(byte[] bytes, boolean cubin) {}
+
+  /// Code for the compute capability `capability` (such as 90): a cubin where NVRTC knows that
+  /// card, else PTX; or what `-Dfornax.cuda.code` says.
+  Code compile(KernelSource source, int capability) {
+    Nvrtc compiler = nvrtc;
+    boolean cubin =
+        switch (Settings.cudaCode()) {
+          case PTX -> false;
+          case CUBIN -> true;
+          case AUTO -> compiler != null && compiler.knows(capability);
+        };
+    return cubin ? new Code(cubin(source, capability), true) : ptx(source, capability);
+  }
+
+  /// PTX, which the driver itself compiles for the card.
+  Code ptx(KernelSource source, int capability) {
+    Nvrtc compiler = nvrtc;
+    if (compiler != null) {
+      int known = capability;
+      while (known > BUILT_CAPABILITY && !compiler.knows(known)) {
+        known--; // PTX of an older architecture runs on every later one
+      }
+      return new Code(cached(compiler, source, "compute_" + known), false);
+    }
+    byte[] built = KernelSource.builtPtx(source.name());
+    if (built == null) {
+      throw new DeviceException(
+          "cuda: cannot compile "
+              + source.name()
+              + ".cu; got no NVRTC, and a jar built without PTX; need "
+              + CudaProbe.NVRTC_FIX);
+    }
+    return new Code(built, false);
+  }
+
+  private byte[] cubin(KernelSource source, int capability) {
+    Nvrtc compiler = nvrtc;
+    if (compiler == null) {
+      throw new DeviceException(
+          "cuda: cannot make a cubin of "
+              + source.name()
+              + ".cu; got no NVRTC; need "
+              + CudaProbe.NVRTC_FIX
+              + ", or -Dfornax.cuda.code=ptx");
+    }
+    return cached(compiler, source, "sm_" + capability);
+  }
+
+  private byte[] cached(Nvrtc compiler, KernelSource source, String architecture) {
+    Path file = CudaCache.folder("kernels").resolve(key(source, architecture));
+    try {
+      if (Files.exists(file)) {
+        return Files.readAllBytes(file);
+      }
+      byte[] code = compile(compiler, source, architecture, List.of()).code();
+      CudaCache.write(file, new ByteArrayInputStream(code));
+      return code;
+    } catch (IOException e) {
+      System.getLogger("fornax.cuda")
+          .log(System.Logger.Level.WARNING, "cuda: cannot use the kernel cache " + file, e);
+      return compile(compiler, source, architecture, List.of()).code();
+    }
+  }
+
+  /// Compiles without looking into the cache.
+  ///
+  /// @throws DeviceException with file, line and log if the source is wrong
+  static Nvrtc.Result compile(
+      Nvrtc compiler, KernelSource source, String architecture, List<String> moreOptions) {
+    List<String> options = new java.util.ArrayList<>(OPTIONS);
+    options.add("--gpu-architecture=" + architecture);
+    options.addAll(moreOptions);
+    Nvrtc.Result result =
+        compiler.compile(source.name() + ".cu", source.text(), source.headers(), options);
+    if (!result.ok()) {
+      throw new DeviceException(
+          "cuda: "
+              + source.name()
+              + ".cu does not compile for "
+              + architecture
+              + " with NVRTC "
+              + compiler.version()
+              + "\n"
+              + result.log().strip());
+    }
+    return result;
+  }
+
+  // All that the code depends on.
+  private String key(KernelSource source, String architecture) {
+    try {
+      MessageDigest digest = MessageDigest.getInstance("SHA-256");
+      for (String part :
+          List.of(
+              source.text(),
+              source.headers().toString(),
+              OPTIONS.toString(),
+              architecture,
+              nvrtcVersion,
+              Integer.toString(driverVersion))) {
+        digest.update(part.getBytes(StandardCharsets.UTF_8));
+        digest.update((byte) 0);
+      }
+      String hash = HexFormat.of().formatHex(digest.digest(), 0, 16);
+      return source.name() + "-" + architecture + "-" + hash;
+    } catch (NoSuchAlgorithmException e) {
+      throw new AssertionError("every JDK has SHA-256", e);
+    }
+  }
+}
