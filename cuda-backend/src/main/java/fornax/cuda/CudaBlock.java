@@ -22,9 +22,7 @@ final class CudaBlock extends Block {
   /// Where the element `offset` of the buffer of `array` lies.
   static long address(NdArray array, long offset) {
     var buffer = array.buffer();
-    return ((CudaBlock) buffer.block()).address
-        + buffer.start()
-        + offset * array.dtype().bytes();
+    return ((CudaBlock) buffer.block()).address + buffer.start() + offset * array.dtype().bytes();
   }
 
   @Override

@@ -94,8 +94,7 @@ final class CudaDevice implements AutoCloseable {
     }
     for (CUevent event : List.of(computeDone, copyDone)) {
       check(
-          JCudaDriver.cuEventCreate(event, CUevent_flags.CU_EVENT_DISABLE_TIMING),
-          "cuEventCreate");
+          JCudaDriver.cuEventCreate(event, CUevent_flags.CU_EVENT_DISABLE_TIMING), "cuEventCreate");
     }
     compiler = new CudaCompiler(probe.nvrtc, probe.driverVersion());
     DevicePointer error = new DevicePointer();
@@ -106,8 +105,7 @@ final class CudaDevice implements AutoCloseable {
     long[] total = new long[1];
     check(JCudaDriver.cuMemGetInfo(free, total), "cuMemGetInfo");
     card =
-        new Card(
-            index, CudaDriver.name(handle), CudaDriver.capability(handle), free[0], total[0]);
+        new Card(index, CudaDriver.name(handle), CudaDriver.capability(handle), free[0], total[0]);
     memory =
         new Memory(
             id(), this::allocate, Settings.memoryLimit(Math.max(free[0] - RESERVE, free[0] / 2)));
@@ -162,12 +160,7 @@ final class CudaDevice implements AutoCloseable {
         throw new OutOfMemoryError(op + ": CUDA_ERROR_OUT_OF_MEMORY on " + id());
       }
       throw new DeviceException(
-          op
-              + ": "
-              + id()
-              + " failed; got "
-              + CudaDriver.describe(status)
-              + recentLaunches());
+          op + ": " + id() + " failed; got " + CudaDriver.describe(status) + recentLaunches());
     }
   }
 
@@ -445,8 +438,7 @@ final class CudaDevice implements AutoCloseable {
 
   private void copyToHost(long from, long to, long bytes, CUstream stream) {
     check(
-        JCudaDriver.cuMemcpyDtoHAsync(
-            new HostPointer(to), CudaDriver.pointer(from), bytes, stream),
+        JCudaDriver.cuMemcpyDtoHAsync(new HostPointer(to), CudaDriver.pointer(from), bytes, stream),
         "cuMemcpyDtoHAsync");
     copyCount++;
   }

@@ -264,8 +264,7 @@ final class Elementwise {
       return;
     }
     String kernel = "where_strided_" + y.dtype().bytes();
-    StridedLoop whole =
-        StridedLoop.of(condition.layout(), a.layout(), b.layout(), y.layout());
+    StridedLoop whole = StridedLoop.of(condition.layout(), a.layout(), b.layout(), y.layout());
     for (StridedLoop loop : whole.pieces()) {
       device
           .kernel("where", "where", kernel)

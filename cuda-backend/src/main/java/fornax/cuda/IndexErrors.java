@@ -9,8 +9,8 @@ import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/// Bad index values, which a kernel finds and the host learns of at its next wait. The kernel writes
-/// the struct `IndexError` of `fornax.cuh`; the ticket in it says which call it was.
+/// Bad index values, which a kernel finds and the host learns of at its next wait. The kernel
+/// writes the struct `IndexError` of `fornax.cuh`; the ticket in it says which call it was.
 final class IndexErrors {
   /// The size of the struct.
   static final long BYTES = 24;

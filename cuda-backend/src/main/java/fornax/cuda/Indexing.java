@@ -6,7 +6,7 @@ import fornax.array.Shape;
 import fornax.backend.NdArray;
 import fornax.backend.Workspace;
 
-/// Launches of `gather.cu`, `scatterAdd.cu` and `embedding.cu`.
+/// Launches of `gather.cu`, `scatteradd.cu` and `embedding.cu`.
 final class Indexing {
   private final CudaDevice device;
   private final Elementwise elementwise;
@@ -73,7 +73,7 @@ final class Indexing {
           "scatterAdd: too many rows for one launch; got " + x.shape() + " along axis " + axis);
     }
     device
-        .kernel("scatterAdd", "scatterAdd", "scatter_add")
+        .kernel("scatterAdd", "scatteradd", "scatter_add")
         .arrayAt(indices, whole.offsets()[0])
         .arrayAt(x, whole.offsets()[1])
         .integer(CudaDevice.type(x))
@@ -105,8 +105,7 @@ final class Indexing {
           .size(table.dim(0))
           .size(table.dim(1))
           .address(device.errorAddress())
-          .integer(
-              device.indexErrors().ticket("embedding", indices.layout(), table.dim(0)))
+          .integer(device.indexErrors().ticket("embedding", indices.layout(), table.dim(0)))
           .run(indices.elements(), 1, 1, 256, 1);
     }
     return true;
@@ -121,7 +120,9 @@ final class Indexing {
       Shape table = dTable.shape();
       device
           .kernel(
-              "embeddingGradient", "embedding", "embedding_gradient_" + Elementwise.lower(dy.dtype()))
+              "embeddingGradient",
+              "embedding",
+              "embedding_gradient_" + Elementwise.lower(dy.dtype()))
           .array(dy)
           .array(indices)
           .array(dTable)
@@ -129,8 +130,7 @@ final class Indexing {
           .size(table.dim(0))
           .size(table.dim(1))
           .address(device.errorAddress())
-          .integer(
-              device.indexErrors().ticket("embeddingGradient", indices.layout(), table.dim(0)))
+          .integer(device.indexErrors().ticket("embeddingGradient", indices.layout(), table.dim(0)))
           .run(indices.elements(), 1, 1, 256, 1);
     }
     return true;

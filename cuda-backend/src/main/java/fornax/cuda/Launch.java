@@ -120,7 +120,16 @@ final class Launch {
           op + ": grid too large; got [" + gridX + ", " + gridY + ", " + gridZ + "]");
     }
     device.launch(
-        this, (int) gridX, (int) gridY, (int) gridZ, blockX, blockY, words, used, starts, arguments);
+        this,
+        (int) gridX,
+        (int) gridY,
+        (int) gridZ,
+        blockX,
+        blockY,
+        words,
+        used,
+        starts,
+        arguments);
   }
 
   /// Enqueues the kernel with one thread to each of `threads`, in blocks of 256.

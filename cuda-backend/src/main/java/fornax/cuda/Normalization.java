@@ -7,8 +7,8 @@ import fornax.backend.NdArray;
 import fornax.backend.Workspace;
 import org.jspecify.annotations.Nullable;
 
-/// Launches of the kernels that work by rows: `softmax.cu`, `layerNorm.cu`, `rmsNorm.cu`,
-/// `crossEntropy.cu`. A method that gives false has no kernel for its operands' types.
+/// Launches of the kernels that work by rows: `softmax.cu`, `layernorm.cu`, `rmsnorm.cu`,
+/// `crossentropy.cu`. A method that gives false has no kernel for its operands' types.
 final class Normalization {
   /// Rows up to this long have a warp, longer ones a block.
   private static final long WARP_COLUMNS = 512;
@@ -128,7 +128,7 @@ final class Normalization {
       String kernel = "layer_norm" + group(columns) + Elementwise.lower(x.dtype());
       Launch launch =
           device
-              .kernel("layerNorm", "layerNorm", kernel)
+              .kernel("layerNorm", "layernorm", kernel)
               .array(x)
               .array(weight)
               .array(bias)
@@ -170,7 +170,7 @@ final class Normalization {
             dWeight == null ? null : work.allocate(DType.F32, Shape.of(chunks, columns));
         NdArray biases = dBias == null ? null : work.allocate(DType.F32, Shape.of(chunks, columns));
         device
-            .kernel("layerNormGradient", "layerNorm", "layer_norm_gradient_parameters_" + type)
+            .kernel("layerNormGradient", "layernorm", "layer_norm_gradient_parameters_" + type)
             .array(x)
             .array(mean)
             .array(rstd)
@@ -192,7 +192,7 @@ final class Normalization {
     if (dx != null) {
       Launch launch =
           device
-              .kernel("layerNormGradient", "layerNorm", "layer_norm_gradient" + group(columns) + type)
+              .kernel("layerNormGradient", "layernorm", "layer_norm_gradient" + group(columns) + type)
               .array(x)
               .array(weight)
               .array(mean)
@@ -227,7 +227,7 @@ final class Normalization {
       String kernel = "rms_norm" + group(columns) + Elementwise.lower(x.dtype());
       Launch launch =
           device
-              .kernel("rmsNorm", "rmsNorm", kernel)
+              .kernel("rmsNorm", "rmsnorm", kernel)
               .array(x)
               .array(weight)
               .real((float) epsilon)
@@ -263,7 +263,7 @@ final class Normalization {
       try (var work = new Workspace(device.memory())) {
         NdArray partials = work.allocate(DType.F32, Shape.of(chunks, columns));
         device
-            .kernel("rmsNormGradient", "rmsNorm", "rms_norm_gradient_parameters_" + type)
+            .kernel("rmsNormGradient", "rmsnorm", "rms_norm_gradient_parameters_" + type)
             .array(x)
             .array(rstd)
             .array(dy)
@@ -278,7 +278,7 @@ final class Normalization {
     if (dx != null) {
       Launch launch =
           device
-              .kernel("rmsNormGradient", "rmsNorm", "rms_norm_gradient" + group(columns) + type)
+              .kernel("rmsNormGradient", "rmsnorm", "rms_norm_gradient" + group(columns) + type)
               .array(x)
               .array(weight)
               .array(rstd)
@@ -303,7 +303,7 @@ final class Normalization {
       String kernel = "cross_entropy" + group(columns) + Elementwise.lower(x.dtype());
       Launch launch =
           device
-              .kernel("crossEntropy", "crossEntropy", kernel)
+              .kernel("crossEntropy", "crossentropy", kernel)
               .array(x)
               .array(targets)
               .integer(options.ignoreIndex())
@@ -333,7 +333,7 @@ final class Normalization {
       device
           .kernel(
               "crossEntropyGradient",
-              "crossEntropy",
+              "crossentropy",
               "cross_entropy_gradient_" + Elementwise.lower(x.dtype()))
           .array(x)
           .array(targets)

@@ -8,7 +8,7 @@ import fornax.backend.SgdSlot;
 import fornax.backend.Workspace;
 import java.util.List;
 
-/// Launches of `adamW.cu`, `sgd.cu` and `globalNorm.cu`: all parameters in one launch.
+/// Launches of `adamw.cu`, `sgd.cu` and `globalnorm.cu`: all parameters in one launch.
 final class Optimizers {
   private final CudaDevice device;
   private final SlotTable tables;
@@ -30,7 +30,7 @@ final class Optimizers {
                             slot.firstMoment(),
                             slot.secondMoment()))
                 .toList());
-    step("adamW", "adam_w", table, factors, scale);
+    step("adamw", "adam_w", table, factors, scale);
   }
 
   void sgd(List<SgdSlot> slots, NdArray factors, NdArray scale) {
@@ -64,13 +64,13 @@ final class Optimizers {
     try (var work = new Workspace(device.memory())) {
       NdArray partials = work.allocate(DType.F32, Shape.of(Math.max(1, table.chunks())));
       device
-          .kernel("globalNorm", "globalNorm", "global_norm_partials")
+          .kernel("globalNorm", "globalnorm", "global_norm_partials")
           .address(table.address())
           .integer(table.slots())
           .array(partials)
           .run(table.chunks(), 1, 1, 256, 1);
       device
-          .kernel("globalNorm", "globalNorm", "global_norm_finish")
+          .kernel("globalNorm", "globalnorm", "global_norm_finish")
           .array(partials)
           .size(table.chunks())
           .array(y)
@@ -81,7 +81,7 @@ final class Optimizers {
 
   void clipScale(NdArray norm, double maxNorm, NdArray y) {
     device
-        .kernel("clipScale", "globalNorm", "global_norm_clip_scale")
+        .kernel("clipScale", "globalnorm", "global_norm_clip_scale")
         .array(norm)
         .real((float) maxNorm)
         .array(y)

@@ -31,11 +31,8 @@ final class PinnedMemory {
       CudaDriver.check(JCudaDriver.cuMemHostAlloc(pointer, size, 0), "cuMemHostAlloc");
       CUevent event = new CUevent();
       CudaDriver.check(
-          JCudaDriver.cuEventCreate(event, CUevent_flags.CU_EVENT_DISABLE_TIMING),
-          "cuEventCreate");
-      slot =
-          new Slot(
-              pointer, MemorySegment.ofAddress(pointer.address()).reinterpret(size), event);
+          JCudaDriver.cuEventCreate(event, CUevent_flags.CU_EVENT_DISABLE_TIMING), "cuEventCreate");
+      slot = new Slot(pointer, MemorySegment.ofAddress(pointer.address()).reinterpret(size), event);
       all.add(slot);
     }
     return slot;

@@ -9,7 +9,7 @@ import fornax.backend.Workspace;
 import java.util.ArrayList;
 import java.util.List;
 
-/// Launches of `reduction.cu`, `argmax.cu`, `scan.cu`, `sort.cu` and `topK.cu`.
+/// Launches of `reduction.cu`, `argmax.cu`, `scan.cu`, `sort.cu` and `topk.cu`.
 final class Reduction {
   /// The most elements that one block folds.
   private static final long ROW_CHUNK = 1 << 16;
@@ -52,12 +52,7 @@ final class Reduction {
   private record Operand(long address, int type) {}
 
   private void reduce(
-      String name,
-      Operand x,
-      Operand y,
-      List<Axis> kept,
-      List<Axis> reduced,
-      boolean alongRows) {
+      String name, Operand x, Operand y, List<Axis> kept, List<Axis> reduced, boolean alongRows) {
     long outputs = product(kept);
     long count = product(reduced);
     long chunk = alongRows ? rowChunk(outputs, count) : columnChunk(outputs, count);
@@ -68,8 +63,7 @@ final class Reduction {
     }
     boolean integers = name.endsWith("i32");
     try (var work = new Workspace(device.memory())) {
-      NdArray partials =
-          work.allocate(integers ? DType.I32 : DType.F32, Shape.of(outputs, chunks));
+      NdArray partials = work.allocate(integers ? DType.I32 : DType.F32, Shape.of(outputs, chunks));
       Operand middle = new Operand(CudaBlock.address(partials), CudaDevice.type(partials));
       launch(name, x, middle, kept, reduced, alongRows, chunk, chunks);
       // [outputs, chunks] behind rows, [chunks, outputs] behind columns.
@@ -151,8 +145,7 @@ final class Reduction {
     if (y.elements() == 0) {
       return;
     }
-    for (StridedLoop loop :
-        StridedLoop.of(rows, StridedLoop.without(y.layout(), axis)).pieces()) {
+    for (StridedLoop loop : StridedLoop.of(rows, StridedLoop.without(y.layout(), axis)).pieces()) {
       device
           .kernel("argmax", "argmax", "argmax")
           .arrayAt(x, loop.offsets()[0])
@@ -254,7 +247,7 @@ final class Reduction {
     }
     long n = x.dim(-1);
     device
-        .kernel("topK", "topK", "top_k")
+        .kernel("topK", "topk", "top_k")
         .array(x)
         .integer(CudaDevice.type(x))
         .array(values)
