@@ -226,6 +226,33 @@ class GptTest {
     }
   }
 
+  @Test
+  void nano_fitsABatchOnTheCpu() {
+    GptConfig config = GptConfig.preset("nano").withVocabulary(77);
+    try (var backend = Devices.open("cpu");
+        var gpt = new Gpt(config, Weights.on(backend, 1337));
+        var clip = GradientClip.byGlobalNorm(backend, 1);
+        var optimizer =
+            new AdamW(
+                ParameterGroup.decayMatrices(gpt.parameters(), 0.1), Schedule.constant(3e-3))) {
+      double loss = 0;
+      for (int step = 0; step < 60; step++) {
+        try (var _ = Scope.open()) {
+          Tensor tokens = tokens(backend, 2, 65, 71);
+          Tensor value = gpt.loss(tokens.slice(1, 0, 64), tokens.slice(1, 1, 65));
+          value.backward();
+          optimizer.step(clip.scale(optimizer.parameters()));
+          optimizer.zeroGrad();
+          loss = value.item();
+        }
+        if (step == 0) {
+          assertEquals(Math.log(77), loss, 0.1);
+        }
+      }
+      assertTrue(loss < 0.05, "overfits: " + loss);
+    }
+  }
+
   @ParameterizedTest
   @MethodSource("devices")
   void forward_keepsNothingWithoutATape(String device) {
