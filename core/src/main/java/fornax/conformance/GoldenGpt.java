@@ -44,7 +44,8 @@ final class GoldenGpt {
   private static final double WEIGHT_DECAY = 0.1;
   private static final double MAX_NORM = 1;
 
-  private static final double NOISE = 32 * 0x1p-23;
+  // A tenth of the error that gradients may have, relative to a parameter's largest.
+  private static final double GRADIENT_ERROR = 1e-6;
 
   private static final Pattern STEP = Pattern.compile("f64\\.step(\\d+)\\..*");
 
@@ -210,9 +211,13 @@ final class GoldenGpt {
         RATE * step);
   }
 
-  // Where a parameter's gradient is noise: the keys' biases, and what is below 32 units in the last
-  // place of its largest element, but not 0.
+  // Where a parameter's update is noise: the keys' biases, and the elements (but for those whose
+  // gradient is 0, which it is in F32 as well) that a small error of the gradient would move too
+  // far. With the clipped gradient g the first update is rate·g / (|g| + ε), so an error δ of g
+  // moves
+  // the weight by rate·δ·ε / (|g| + ε)².
   private Map<String, boolean[]> noise() throws IOException {
+    double clip = Math.min(1, MAX_NORM / (golden.doubles("f64.grad_norms")[0] + 1e-6));
     Map<String, boolean[]> noise = new LinkedHashMap<>();
     for (String name : parameters.keySet()) {
       double[] gradient = golden.doubles("f64.grad." + name);
@@ -220,9 +225,10 @@ final class GoldenGpt {
       boolean[] is = new boolean[gradient.length];
       boolean hasKeys = name.endsWith("attn.c_attn.bias");
       for (int i = 0; i < is.length; i++) {
-        double size = Math.abs(gradient[i]);
         boolean key = hasKeys && i / (is.length / 3) == 1;
-        is[i] = key || (size > 0 && size < NOISE * largest);
+        double g = clip * Math.abs(gradient[i]);
+        double slope = RATE * ADAM_EPSILON / ((g + ADAM_EPSILON) * (g + ADAM_EPSILON));
+        is[i] = key || (g > 0 && slope * clip * largest * GRADIENT_ERROR > tolerance);
       }
       noise.put(name, is);
     }
@@ -248,33 +254,37 @@ final class GoldenGpt {
       throws IOException {
     double worst = 0;
     double twin = 0;
+    long compared = 0;
     String where = "";
     for (String name : parameters.keySet()) {
       double[] truth = part.of(name, golden.doubles("f64." + prefix + name));
       double error = Tolerance.error(part.of(name, ours.apply(name)), truth);
       if (error > worst) {
         worst = error;
-        where = "worst in " + name + ", ";
+        where = " in " + name;
       }
       twin = Math.max(twin, twinError(prefix + name, truth, name, part));
+      compared += truth.length;
     }
-    results.add(CaseResult.of(op, "F32", worst, allowed, where + twinNote(twin)));
+    String note = "worst of " + compared + " elements" + where;
+    results.add(CaseResult.of(op, "F32", worst, allowed, note + twinNote(", ", twin)));
   }
 
   private void compare(String op, String key, double[] ours) throws IOException {
     double[] truth = golden.doubles("f64." + key);
     double twin = twinError(key, truth, key, (_, values) -> values);
-    results.add(CaseResult.of(op, "F32", Tolerance.error(ours, truth), tolerance, twinNote(twin)));
+    results.add(
+        CaseResult.of(op, "F32", Tolerance.error(ours, truth), tolerance, twinNote("", twin)));
   }
 
   private double twinError(String key, double[] truth, String name, Part part) throws IOException {
     return golden.contains("f32." + key)
         ? Tolerance.error(part.of(name, golden.doubles("f32." + key)), truth)
-        : 0;
+        : Double.NaN; // no twin
   }
 
-  private static String twinNote(double twin) {
-    return "PyTorch F32 " + Golden.exponent(twin);
+  private static String twinNote(String before, double twin) {
+    return Double.isNaN(twin) ? "" : before + "PyTorch F32 " + Golden.exponent(twin);
   }
 
   private double[] gradient(String name) {
