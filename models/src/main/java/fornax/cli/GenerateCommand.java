@@ -116,6 +116,7 @@ final class GenerateCommand extends Command {
               piece -> {
                 out.print(piece);
                 out.flush();
+                return true;
               });
       out.println();
     }

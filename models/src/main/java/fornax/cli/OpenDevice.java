@@ -70,8 +70,8 @@ final class OpenDevice implements AutoCloseable {
       throw new UserException(
           String.format(
               Locale.ROOT,
-              "memory: model too large for %s; got %.1f billion parameters, %.1f GB to %s;"
-                  + " need at most %.1f GB; take a smaller --preset, --width or --layers",
+              "memory: model too large for %s; got %,.1f billion parameters, %,.1f GB to %s;"
+                  + " need at most %,.1f GB; take a smaller --preset, --width or --layers",
               id(),
               parameters / 1e9,
               parameters * bytesEach / 1e9,

@@ -6,12 +6,14 @@ import fornax.data.Tokenizer;
 import fornax.models.gpt.Gpt;
 import fornax.models.gpt.Sampling;
 import fornax.models.gpt.TextGenerator;
-import java.util.function.Consumer;
+import java.util.function.Predicate;
 
 /// Lets a model write text.
 final class Sampler {
   /// Livelier than the likeliest text, with fewer slips than at the model's own probabilities.
   static final double TEMPERATURE = 0.8;
+
+  private static final long PATIENCE_NANOS = 10_000_000_000L;
 
   private final Gpt model;
   private final Tokenizer tokenizer;
@@ -21,29 +23,30 @@ final class Sampler {
     this.tokenizer = tokenizer;
   }
 
-  /// The `tokens` tokens after `prompt`.
-  String sample(String prompt, int tokens, Sampling sampling) {
+  /// A text of `tokens` tokens, or of as many as a large model writes in a few seconds.
+  String sample(int tokens, Sampling sampling) {
     StringBuilder text = new StringBuilder();
-    stream(prompt, tokens, sampling, text::append);
+    long end = System.nanoTime() + PATIENCE_NANOS;
+    stream(
+        "",
+        tokens,
+        sampling,
+        piece -> {
+          text.append(piece);
+          return System.nanoTime() < end;
+        });
     return text.toString();
   }
 
-  /// Hands the text after `prompt` to `sink` piece by piece.
+  /// Hands the text after `prompt` to `sink` piece by piece, until it says false.
   ///
   /// @throws fornax.data.UnknownCharacterException if the vocabulary lacks a character of it
-  void stream(String prompt, int tokens, Sampling sampling, Consumer<String> sink) {
+  void stream(String prompt, int tokens, Sampling sampling, Predicate<String> sink) {
     int[] start = prompt.isEmpty() ? new int[] {firstToken()} : tokenizer.encode(prompt);
     StreamingDecoder decoder = tokenizer.streamingDecoder();
     new TextGenerator(model)
-        .generate(
-            start,
-            tokens,
-            sampling,
-            token -> {
-              sink.accept(decoder.next(token));
-              return true;
-            });
-    sink.accept(decoder.end());
+        .generate(start, tokens, sampling, token -> sink.test(decoder.next(token)));
+    boolean _ = sink.test(decoder.end());
   }
 
   /// What a text follows that has nothing before it: the end of another one, or of a line.

@@ -15,6 +15,7 @@ import fornax.train.TrainOptions.OptimizerOptions;
 import fornax.train.TrainOptions.Reports;
 import fornax.train.Trainer;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -250,7 +251,9 @@ final class TrainCommand extends Command {
         paramLabel = "N",
         order = 31,
         converter = Numbers.CountOrZero.class,
-        description = "Steps between evaluations; 0: none. Default: an eighth of --steps.")
+        description =
+            "Steps between evaluations; 0: none. Default: an eighth of --steps, but at"
+                + " least 50.")
     @Nullable Integer evaluateEvery;
 
     @Option(
@@ -266,7 +269,8 @@ final class TrainCommand extends Command {
         paramLabel = "N",
         order = 33,
         converter = Numbers.CountOrZero.class,
-        description = "Steps between samples; 0: none. Default: a quarter of --steps.")
+        description =
+            "Steps between samples; 0: none. Default: a quarter of --steps, but at" + " least 100.")
     @Nullable Integer sampleEvery;
   }
 
@@ -293,6 +297,8 @@ final class TrainCommand extends Command {
           var trainer = new Trainer(gpt, dataset, options)) {
         RunFolder folder =
             out == null ? RunFolder.create(Path.of("runs"), preset) : RunFolder.at(out);
+        // An earlier run's weights must not be taken for those of this config.
+        boolean _ = Files.deleteIfExists(folder.model());
         folder.writeConfig(
             new RunConfig(preset, config, sources, RunConfig.sha256(text), options, opened.id()));
         tokens.save(folder.tokenizer());
@@ -342,9 +348,9 @@ final class TrainCommand extends Command {
               or(recipe.weightDecay, 0.1),
               or(recipe.clip, 1.0)),
           new Reports(
-              or(reports.evaluateEvery, Math.max(1, steps / 8)),
+              or(reports.evaluateEvery, Math.max(50, steps / 8)),
               or(reports.evaluateBatches, 20),
-              or(reports.sampleEvery, Math.max(1, steps / 4))),
+              or(reports.sampleEvery, Math.max(100, steps / 4))),
           seed);
     } catch (IllegalArgumentException e) {
       throw new UserException(String.valueOf(e.getMessage()), e);

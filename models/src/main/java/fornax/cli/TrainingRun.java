@@ -22,8 +22,8 @@ import java.util.SequencedMap;
 
 /// Trains, shows and records how it goes, saves, and sums up.
 final class TrainingRun {
-  private static final int SAMPLE_TOKENS = 120;
-  private static final int LAST_SAMPLE_TOKENS = 400;
+  private static final int SAMPLE_TOKENS = 100;
+  private static final int LAST_SAMPLE_TOKENS = 300;
 
   // What other readers of these weights look for: Hugging Face's loader refuses a file without it.
   private static final Map<String, String> METADATA = Map.of("format", "pt");
@@ -88,7 +88,7 @@ final class TrainingRun {
 
   private String sample(int tokens) {
     Sampling sampling = Sampling.seeded(options.seed()).withTemperature(Sampler.TEMPERATURE);
-    return Sampler.visible(new Sampler(model, tokenizer).sample("", tokens, sampling));
+    return Sampler.visible(new Sampler(model, tokenizer).sample(tokens, sampling));
   }
 
   private void sumUp(PrintStream to, Trainer.Result result, boolean complete) {
@@ -129,7 +129,7 @@ final class TrainingRun {
     }
     to.println("saved in         " + folder);
     to.println();
-    to.println("It writes more with: fornax generate --checkpoint " + folder);
+    to.println("It writes more with: ./fornax generate --checkpoint " + folder);
     to.flush();
   }
 

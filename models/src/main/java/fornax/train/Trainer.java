@@ -30,7 +30,7 @@ import org.jspecify.annotations.Nullable;
 /// read when the next step is under way.
 public final class Trainer implements AutoCloseable {
   private static final int MOST_LAST_STEPS = 100; // of which the final training loss is the mean
-  private static final int LEAST_FINAL_WINDOWS = 256;
+  private static final int LEAST_FINAL_TOKENS = 16_384;
   private static final double SMOOTHING = 0.05; // of the speed: about the last 20 steps
 
   private final Gpt model;
@@ -149,9 +149,11 @@ public final class Trainer implements AutoCloseable {
   }
 
   /// An eighth of the windows that were trained on, each a third of the work: the last evaluation
-  /// costs about 4 % of the training, whatever the text's length.
+  /// costs about 4 % of the training, whatever the text's length. After a short training a little
+  /// more, for a loss that means something.
   private long finalWindows() {
-    return Math.max(LEAST_FINAL_WINDOWS, options.steps() * options.windowsPerStep() / 8);
+    long least = Math.max(1, LEAST_FINAL_TOKENS / data.context());
+    return Math.max(least, options.steps() * options.windowsPerStep() / 8);
   }
 
   /// Enqueues step `step`, counted from 1.

@@ -1,11 +1,13 @@
 package fornax.train;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import fornax.array.Shape;
 import fornax.backend.Backend;
@@ -25,6 +27,8 @@ import fornax.tensor.Tensors;
 import fornax.train.TrainOptions.OptimizerOptions;
 import fornax.train.TrainOptions.Reports;
 import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -52,7 +56,7 @@ class TrainerTest {
   }
 
   /// Keeps what it is told.
-  private static class Recorder implements TrainingListener {
+  static class Recorder implements TrainingListener {
     final List<StepReport> steps = new ArrayList<>();
     final List<Integer> evaluations = new ArrayList<>();
     final List<Integer> samples = new ArrayList<>();
@@ -103,7 +107,7 @@ class TrainerTest {
       assertEquals(0, result.skipped());
       assertEquals(steps / 10, result.trainLossSteps());
       assertFalse(result.validationIsWhole());
-      assertEquals(Math.max(256, steps) * CONTEXT, validation.tokens());
+      assertEquals(16_384, validation.tokens());
     }
     assertEquals(steps, record.steps.size());
     for (int i = 0; i < record.steps.size(); i++) {
@@ -243,6 +247,30 @@ class TrainerTest {
   @Test
   void memory_isFlatOverAThousandSteps() throws IOException {
     assertFlat("cpu", 1000, new Reports(100, 2, 0));
+  }
+
+  @Tag("slow")
+  @Test
+  void residentMemory_isFlatOverAThousandRuns() throws IOException, InterruptedException {
+    assumeTrue(Files.exists(Path.of("/proc/self/status")), "needs Linux: no /proc/self/status");
+    Process process =
+        new ProcessBuilder(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "--add-modules=jdk.incubator.vector",
+                "--enable-native-access=ALL-UNNAMED",
+                "-Xms128m",
+                "-Xmx128m",
+                "-XX:+AlwaysPreTouch",
+                "-XX:+UseSerialGC",
+                "-cp",
+                System.getProperty("java.class.path"),
+                ManyRuns.class.getName(),
+                "1000")
+            .redirectError(ProcessBuilder.Redirect.INHERIT)
+            .start();
+    String grown = new String(process.getInputStream().readAllBytes(), UTF_8).strip();
+    assertEquals(0, process.waitFor());
+    assertTrue(Long.parseLong(grown) < 1024, grown + " KiB more than after 500 runs");
   }
 
   @Test
