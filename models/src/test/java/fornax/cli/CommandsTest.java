@@ -1,0 +1,180 @@
+package fornax.cli;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/// From a text to a model and what it writes, inside the test.
+class CommandsTest {
+  private static final JsonMapper JSON = JsonMapper.builder().build();
+  private static final int CHARACTERS = 1000;
+  private static final int CONTEXT = 16;
+
+  @TempDir static Path folder;
+  private static Path text;
+  private static Path run;
+  private static JsonNode summary;
+
+  @BeforeAll
+  static void trainOnce() throws IOException {
+    text =
+        write("text.txt", "the cat sat on the mat;\n".repeat(CHARACTERS).substring(0, CHARACTERS));
+    run = folder.resolve("run");
+    summary = train(text, run);
+  }
+
+  private static Path write(String name, String contents) throws IOException {
+    return Files.writeString(folder.resolve(name), contents);
+  }
+
+  private static JsonNode train(Path data, Path out) throws IOException {
+    Cli.Result result =
+        ok(
+            "train",
+            "--data",
+            data.toString(),
+            "--out",
+            out.toString(),
+            "--layers=1",
+            "--width=32",
+            "--heads=2",
+            "--context=" + CONTEXT,
+            "--steps=200",
+            "--batch=4",
+            "--lr=0.01",
+            "--json");
+    return JSON.readTree(result.out());
+  }
+
+  private static Cli.Result ok(String... args) {
+    List<String> all = new ArrayList<>(List.of(args));
+    all.addAll(List.of("--device", "cpu"));
+    Cli.Result result = Cli.run(all.toArray(String[]::new));
+    assertEquals(ExitCode.OK, result.code(), result.err());
+    return result;
+  }
+
+  private static String generate(Path from, String... more) {
+    List<String> args = new ArrayList<>(List.of("generate", "--checkpoint", from.toString()));
+    args.addAll(List.of(more));
+    return ok(args.toArray(String[]::new)).out();
+  }
+
+  private static JsonNode eval(String... more) throws IOException {
+    List<String> args = new ArrayList<>(List.of("eval", "--json", "--checkpoint", run.toString()));
+    args.addAll(List.of(more));
+    return JSON.readTree(ok(args.toArray(String[]::new)).out());
+  }
+
+  @Test
+  void train_sumsUp() {
+    assertEquals(200, summary.get("steps").asInt());
+    assertEquals(1337, summary.get("seed").asInt());
+    assertEquals("cpu", summary.get("device").asText());
+    assertEquals(run.toString(), summary.get("out").asText());
+    assertTrue(summary.get("trainLoss").asDouble() < 1, summary.toString());
+    assertTrue(summary.get("validationLoss").asDouble() < 1, summary.toString());
+    assertTrue(summary.get("tokensPerSecond").asDouble() > 0, summary.toString());
+    // 12 characters; GPT-2's sizes: token and position tables, one block, the last norm.
+    assertEquals(
+        (12 + CONTEXT) * 32 + 12 * 32 * 32 + 13 * 32 + 2 * 32, summary.get("parameters").asInt());
+  }
+
+  @Test
+  void train_recordsEachStepAndEvaluation() throws IOException {
+    List<String> lines = Files.readAllLines(run.resolve("metrics.jsonl"));
+    int steps = 0;
+    int evaluations = 0;
+    for (String line : lines) {
+      JsonNode entry = JSON.readTree(line);
+      if (entry.has("validationLoss")) {
+        evaluations++;
+      } else {
+        assertEquals(++steps, entry.get("step").asInt());
+        assertTrue(entry.get("loss").asDouble() > 0, line);
+        assertTrue(entry.get("gradientNorm").asDouble() > 0, line);
+        assertTrue(entry.get("learningRate").asDouble() > 0, line);
+        assertTrue(entry.get("tokensPerSecond").asDouble() > 0, line);
+      }
+    }
+    assertEquals(200, steps);
+    assertEquals(5, evaluations); // before, and after each 50 steps
+  }
+
+  @Test
+  void eval_ofTheTextTrainedOnIsOfTheHeldOutPart() throws IOException {
+    JsonNode held = eval();
+    assertEquals(CHARACTERS / 10 - 1, held.get("tokens").asInt());
+    assertEquals(summary.get("validationLoss").asDouble(), held.get("loss").asDouble());
+    double perplexity = Math.exp(held.get("loss").asDouble());
+    assertEquals(perplexity, held.get("perplexity").asDouble(), 1e-9);
+    // Known again by its contents, whatever its name.
+    Path copy = write("copy.txt", Files.readString(text));
+    assertEquals(held, eval("--data", copy.toString()));
+  }
+
+  @Test
+  void eval_ofAnotherTextIsOfAllOfIt() throws IOException {
+    Path other = write("other.txt", "the mat sat on the cat;\n".repeat(3));
+    JsonNode all = eval("--data", other.toString());
+    assertEquals(3 * 24 - 1, all.get("tokens").asInt());
+    assertTrue(all.get("loss").asDouble() > summary.get("validationLoss").asDouble());
+    Path two = write("two.txt", "the cat sat on the mat;\n");
+    JsonNode both = eval("--data", other.toString(), two.toString());
+    assertEquals(4 * 24 - 1, both.get("tokens").asInt());
+  }
+
+  @Test
+  void eval_takesAShorterContext() throws IOException {
+    JsonNode shorter = eval("--context", "2");
+    assertEquals(CHARACTERS / 10 - 1, shorter.get("tokens").asInt());
+    assertTrue(shorter.get("loss").asDouble() > summary.get("validationLoss").asDouble());
+  }
+
+  @Test
+  void generate_continuesThePrompt() {
+    String greedy = generate(run, "--prompt", "the c", "--temperature", "0", "--max-tokens", "40");
+    assertEquals("the cat sat on the mat;\nthe cat sat on the ma", greedy.stripTrailing());
+    assertEquals(
+        greedy,
+        generate(run, "--prompt", "the c", "--top-k", "1", "--max-tokens", "40", "--seed", "9"));
+  }
+
+  @Test
+  void generate_isDeterminedByItsSeed() {
+    String[] hot = {"--temperature", "5", "--max-tokens", "60", "--seed"};
+    String first = generate(run, hot[0], hot[1], hot[2], hot[3], hot[4], "1");
+    assertEquals(first, generate(run, hot[0], hot[1], hot[2], hot[3], hot[4], "1"));
+    assertNotEquals(first, generate(run, hot[0], hot[1], hot[2], hot[3], hot[4], "2"));
+  }
+
+  @Test
+  void train_replacesAnEarlierRunAsAWhole() throws IOException {
+    Path out = folder.resolve("again");
+    JsonNode first = train(text, out);
+    byte[] before = Files.readAllBytes(out.resolve("model.safetensors"));
+    Path other = write("changed.txt", Files.readString(text).replace('c', 'r'));
+    JsonNode changed = train(other, out);
+    assertNotEquals(first.get("validationLoss"), changed.get("validationLoss"));
+    String rats = generate(out, "--prompt", "the r", "--temperature", "0", "--max-tokens", "9");
+    assertTrue(rats.startsWith("the rat sat on"), rats);
+    JsonNode again = train(text, out);
+    assertEquals(first.get("validationLoss"), again.get("validationLoss"));
+    assertArrayEquals(before, Files.readAllBytes(out.resolve("model.safetensors")));
+    try (var files = Files.list(out)) {
+      assertEquals(4, files.count());
+    }
+  }
+}
