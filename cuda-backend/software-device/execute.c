@@ -190,10 +190,11 @@ static void complete_barrier(Slot *s, u32 id) {
   for (u32 i = 0; i < s->threads; i++) {
     Fiber *f = &s->fibers[i];
     if (f->state != AT_BARRIER || f->barrier != id) continue;
-    u32 w = f->thread.warp;
+    // Warps may meet at a named barrier from different lines; __syncthreads is one line for the block.
+    u32 w = id == 0 && !b->expected ? 0 : f->thread.warp;
     if (lines[w] && lines[w] != f->line)
-      fail(719, ", block (%u, %u, %u): the threads of warp %u wait at different barriers (divergent __syncthreads): line %d and %s",
-           s->block.ctaid[0], s->block.ctaid[1], s->block.ctaid[2], w, lines[w], line_text(f->line));
+      fail(719, ", block (%u, %u, %u): threads wait at different barriers (divergent __syncthreads): PTX line %d and %s",
+           s->block.ctaid[0], s->block.ctaid[1], s->block.ctaid[2], lines[w], line_text(f->line));
     lines[w] = f->line;
     f->state = READY;
     f->result = result;
@@ -350,7 +351,12 @@ static void try_collective(Fiber *f) {
   for (u32 i = 0; i < 32; i++) {
     if (!(present >> i & 1)) continue;
     lanes[i] = &s->fibers[warp * 32 + i];
-    if (lanes[i]->op != f->op || lanes[i]->mask != f->mask) return;
+    if (lanes[i]->mask != f->mask) return;   // it may come here after its own group
+    if (lanes[i]->op != f->op || lanes[i]->line != f->line) {
+      fail(719, ", block (%u, %u, %u), warp %u: lanes of one mask execute different instructions: PTX line %d and %s",
+           s->block.ctaid[0], s->block.ctaid[1], s->block.ctaid[2], warp, lanes[i]->line, line_text(f->line));
+      return;
+    }
   }
   int op = f->op;
   if (op >= LDMATRIX_X1 && present != ~0u) {

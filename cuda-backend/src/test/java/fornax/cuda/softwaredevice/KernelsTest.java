@@ -26,7 +26,12 @@ class KernelsTest {
       float[] b = floats(1001);
       CUdeviceptr c = gpu.allocate(4000);
       gpu.run(
-          gpu.function(ptx, "vectorAdd"), Gpu.Shape.of(8, 128), gpu.upload(a), gpu.upload(b), c, 1000);
+          gpu.function(ptx, "vectorAdd"),
+          Gpu.Shape.of(8, 128),
+          gpu.upload(a),
+          gpu.upload(b),
+          c,
+          1000);
       float[] sum = gpu.floats(c, 1000);
       for (int i = 0; i < 1000; i++) {
         assertEquals(a[i] + b[i], sum[i]);

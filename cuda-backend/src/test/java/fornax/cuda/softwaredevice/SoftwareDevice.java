@@ -47,7 +47,8 @@ public final class SoftwareDevice {
     }
     if (absent != null) {
       String reason = "the software CUDA device is absent: " + absent;
-      if (Arrays.asList(System.getProperty("fornax.require", "").split(",")).contains(REQUIREMENT)) {
+      if (Arrays.asList(System.getProperty("fornax.require", "").split(","))
+          .contains(REQUIREMENT)) {
         fail(reason);
       }
       abort(reason);
