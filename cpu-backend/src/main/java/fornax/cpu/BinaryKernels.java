@@ -10,6 +10,7 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 import fornax.backend.Binary;
 import fornax.backend.Compare;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
@@ -37,12 +38,12 @@ final class BinaryKernels {
       return;
     }
     switch (op) {
-      case ADD -> Kernels.add(a, ao, b, bo, y, yo, n);
-      case SUBTRACT -> Kernels.subtract(a, ao, b, bo, y, yo, n);
-      case MULTIPLY -> Kernels.multiply(a, ao, b, bo, y, yo, n);
-      case DIVIDE -> Kernels.divide(a, ao, b, bo, y, yo, n);
-      case MAXIMUM -> Kernels.maximum(a, ao, b, bo, y, yo, n);
-      case MINIMUM -> Kernels.minimum(a, ao, b, bo, y, yo, n);
+      case ADD -> loop(Loop.ADD, a, ao, b, bo, y, yo, n);
+      case SUBTRACT -> loop(Loop.SUBTRACT, a, ao, b, bo, y, yo, n);
+      case MULTIPLY -> loop(Loop.MULTIPLY, a, ao, b, bo, y, yo, n);
+      case DIVIDE -> loop(Loop.DIVIDE, a, ao, b, bo, y, yo, n);
+      case MAXIMUM -> loop(Loop.MAXIMUM, a, ao, b, bo, y, yo, n);
+      case MINIMUM -> loop(Loop.MINIMUM, a, ao, b, bo, y, yo, n);
       case POWER -> throw new AssertionError(op);
     }
   }
@@ -104,12 +105,12 @@ final class BinaryKernels {
       return;
     }
     switch (op) {
-      case EQUAL -> Kernels.equal(a, ao, b, bo, y, yo, n);
-      case NOT_EQUAL -> Kernels.notEqual(a, ao, b, bo, y, yo, n);
-      case LESS -> Kernels.less(a, ao, b, bo, y, yo, n);
-      case LESS_EQUAL -> Kernels.lessEqual(a, ao, b, bo, y, yo, n);
-      case GREATER -> Kernels.greater(a, ao, b, bo, y, yo, n);
-      case GREATER_EQUAL -> Kernels.greaterEqual(a, ao, b, bo, y, yo, n);
+      case EQUAL -> loop(Loop.EQUAL, a, ao, b, bo, y, yo, n);
+      case NOT_EQUAL -> loop(Loop.NOT_EQUAL, a, ao, b, bo, y, yo, n);
+      case LESS -> loop(Loop.LESS, a, ao, b, bo, y, yo, n);
+      case LESS_EQUAL -> loop(Loop.LESS_EQUAL, a, ao, b, bo, y, yo, n);
+      case GREATER -> loop(Loop.GREATER, a, ao, b, bo, y, yo, n);
+      case GREATER_EQUAL -> loop(Loop.GREATER_EQUAL, a, ao, b, bo, y, yo, n);
     }
   }
 
@@ -140,6 +141,18 @@ final class BinaryKernels {
     };
   }
 
+  private static void loop(
+      Loop which,
+      MemorySegment a,
+      long ao,
+      MemorySegment b,
+      long bo,
+      MemorySegment y,
+      long yo,
+      int n) {
+    VectorLoop.call(Loop.LOOPS, which, a, ao, b, bo, y, yo, n);
+  }
+
   /// `y = condition ? a : b` on words of any kind.
   static void where(
       MemorySegment condition,
@@ -152,7 +165,7 @@ final class BinaryKernels {
       long yo,
       int n) {
     if (Simd.AVAILABLE) {
-      Kernels.where(condition, co, a, ao, b, bo, y, yo, n);
+      Selection.where(condition, co, a, ao, b, bo, y, yo, n);
       return;
     }
     for (int i = 0; i < n; i++) {
@@ -162,125 +175,126 @@ final class BinaryKernels {
     }
   }
 
-  private static final class Kernels {
-    static void add(
-        MemorySegment a, long ao, MemorySegment b, long bo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(a, ao + 4L * i);
-        FloatVector v = load(b, bo + 4L * i);
-        store(u.add(v), y, yo + 4L * i);
-      }
-    }
+  /// Loaded only where there are vectors.
+  private enum Loop {
+    ADD(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(u.add(v), y, yo + 4L * i);
+          }
+        }),
+    SUBTRACT(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(u.sub(v), y, yo + 4L * i);
+          }
+        }),
+    MULTIPLY(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(u.mul(v), y, yo + 4L * i);
+          }
+        }),
+    DIVIDE(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(u.div(v), y, yo + 4L * i);
+          }
+        }),
+    MAXIMUM(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(
+                v.blend(u, u.compare(VectorOperators.GE, v).or(u.compare(VectorOperators.NE, u))),
+                y,
+                yo + 4L * i);
+          }
+        }),
+    MINIMUM(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(
+                v.blend(u, u.compare(VectorOperators.LE, v).or(u.compare(VectorOperators.NE, u))),
+                y,
+                yo + 4L * i);
+          }
+        }),
+    EQUAL(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(truth(u.compare(VectorOperators.EQ, v)), y, yo + 4L * i);
+          }
+        }),
+    NOT_EQUAL(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(truth(u.compare(VectorOperators.NE, v)), y, yo + 4L * i);
+          }
+        }),
+    LESS(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(truth(u.compare(VectorOperators.LT, v)), y, yo + 4L * i);
+          }
+        }),
+    LESS_EQUAL(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(truth(u.compare(VectorOperators.LE, v)), y, yo + 4L * i);
+          }
+        }),
+    GREATER(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(truth(u.compare(VectorOperators.GT, v)), y, yo + 4L * i);
+          }
+        }),
+    GREATER_EQUAL(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(truth(u.compare(VectorOperators.GE, v)), y, yo + 4L * i);
+          }
+        });
 
-    static void subtract(
-        MemorySegment a, long ao, MemorySegment b, long bo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(a, ao + 4L * i);
-        FloatVector v = load(b, bo + 4L * i);
-        store(u.sub(v), y, yo + 4L * i);
-      }
-    }
+    static final VectorLoop.OfTwo[] LOOPS =
+        Arrays.stream(values()).map(value -> value.loop).toArray(VectorLoop.OfTwo[]::new);
 
-    static void multiply(
-        MemorySegment a, long ao, MemorySegment b, long bo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(a, ao + 4L * i);
-        FloatVector v = load(b, bo + 4L * i);
-        store(u.mul(v), y, yo + 4L * i);
-      }
-    }
+    private final VectorLoop.OfTwo loop;
 
-    static void divide(
-        MemorySegment a, long ao, MemorySegment b, long bo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(a, ao + 4L * i);
-        FloatVector v = load(b, bo + 4L * i);
-        store(u.div(v), y, yo + 4L * i);
-      }
-    }
-
-    static void maximum(
-        MemorySegment a, long ao, MemorySegment b, long bo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(a, ao + 4L * i);
-        FloatVector v = load(b, bo + 4L * i);
-        store(
-            v.blend(u, u.compare(VectorOperators.GE, v).or(u.compare(VectorOperators.NE, u))),
-            y,
-            yo + 4L * i);
-      }
-    }
-
-    static void minimum(
-        MemorySegment a, long ao, MemorySegment b, long bo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(a, ao + 4L * i);
-        FloatVector v = load(b, bo + 4L * i);
-        store(
-            v.blend(u, u.compare(VectorOperators.LE, v).or(u.compare(VectorOperators.NE, u))),
-            y,
-            yo + 4L * i);
-      }
-    }
-
-    static void equal(
-        MemorySegment a, long ao, MemorySegment b, long bo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(a, ao + 4L * i);
-        FloatVector v = load(b, bo + 4L * i);
-        store(truth(u.compare(VectorOperators.EQ, v)), y, yo + 4L * i);
-      }
-    }
-
-    static void notEqual(
-        MemorySegment a, long ao, MemorySegment b, long bo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(a, ao + 4L * i);
-        FloatVector v = load(b, bo + 4L * i);
-        store(truth(u.compare(VectorOperators.NE, v)), y, yo + 4L * i);
-      }
-    }
-
-    static void less(
-        MemorySegment a, long ao, MemorySegment b, long bo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(a, ao + 4L * i);
-        FloatVector v = load(b, bo + 4L * i);
-        store(truth(u.compare(VectorOperators.LT, v)), y, yo + 4L * i);
-      }
-    }
-
-    static void lessEqual(
-        MemorySegment a, long ao, MemorySegment b, long bo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(a, ao + 4L * i);
-        FloatVector v = load(b, bo + 4L * i);
-        store(truth(u.compare(VectorOperators.LE, v)), y, yo + 4L * i);
-      }
-    }
-
-    static void greater(
-        MemorySegment a, long ao, MemorySegment b, long bo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(a, ao + 4L * i);
-        FloatVector v = load(b, bo + 4L * i);
-        store(truth(u.compare(VectorOperators.GT, v)), y, yo + 4L * i);
-      }
-    }
-
-    static void greaterEqual(
-        MemorySegment a, long ao, MemorySegment b, long bo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(a, ao + 4L * i);
-        FloatVector v = load(b, bo + 4L * i);
-        store(truth(u.compare(VectorOperators.GE, v)), y, yo + 4L * i);
-      }
+    Loop(VectorLoop.OfTwo loop) {
+      this.loop = loop;
     }
 
     private static FloatVector truth(VectorMask<Float> mask) {
       return all(0f).blend(1f, mask);
     }
+  }
 
+  private static final class Selection {
     static void where(
         MemorySegment condition,
         long co,

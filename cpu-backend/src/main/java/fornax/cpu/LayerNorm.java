@@ -49,19 +49,22 @@ final class LayerNorm {
             MemorySegment xs = from.read(row);
             MemorySegment ys = to.write();
             long xo = from.at(row);
+            long yo = to.at(row);
             float m = 0;
             double rest = 0;
             if (means != null) {
               m = (float) (RowKernels.sum(xs, xo, columns) / columns);
               means.set(JAVA_FLOAT, meansAt + 4 * row, m);
-              rest = RowKernels.sumShifted(xs, xo, m, columns) / columns;
             }
-            double squares = RowKernels.sumSquares(xs, xo, m, columns) / columns;
+            RowKernels.subtract(xs, xo, m, ys, yo, columns);
+            if (means != null) {
+              rest = RowKernels.sum(ys, yo, columns) / columns;
+            }
+            double squares = RowKernels.dot(ys, yo, ys, yo, columns) / columns;
             double variance = Math.max(0, squares - rest * rest);
             float factor = (float) (1 / Math.sqrt(variance + epsilon));
             factors.set(JAVA_FLOAT, factorsAt + 4 * row, factor);
-            RowKernels.affine(
-                xs, xo, ws, wo, bs, bo, m, (float) rest, factor, ys, to.at(row), columns);
+            RowKernels.affine(ws, wo, bs, bo, (float) rest, factor, ys, yo, columns);
             to.flush(row);
           });
     }
@@ -146,13 +149,9 @@ final class LayerNorm {
         long go = gradient.at(row);
         float factor = at(rstd, row);
         long xo = from.at(row);
-        float m = 0;
-        double rest = 0;
-        if (mean != null) {
-          m = at(mean, row);
-          rest = RowKernels.sumShifted(xs, xo, m, columns) / columns;
-        }
-        RowKernels.normalize(xs, xo, m, (float) rest, factor, normal, 0, columns);
+        RowKernels.subtract(xs, xo, mean == null ? 0 : at(mean, row), normal, 0, columns);
+        double rest = mean == null ? 0 : RowKernels.sum(normal, 0, columns) / columns;
+        RowKernels.normalize(normal, 0, (float) rest, factor, normal, 0, columns);
         if (weightSum != null) {
           RowKernels.multiplyAdd(gs, go, normal, 0, weightSum, 0, columns);
         }

@@ -7,7 +7,9 @@ import static fornax.cpu.Vectors.store;
 import static fornax.cpu.Vectors.tail;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 
+import com.google.errorprone.annotations.CanIgnoreReturnValue;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
@@ -27,22 +29,10 @@ final class RowKernels {
 
   // ---- elementwise
 
-  /// `y = exp(x − shift)`
-  static void expShifted(MemorySegment xs, long xo, float shift, MemorySegment ys, long yo, int n) {
-    if (Simd.AVAILABLE) {
-      Kernels.expShifted(xs, xo, shift, ys, yo, n);
-      return;
-    }
-    for (int i = 0; i < n; i++) {
-      float x = xs.get(JAVA_FLOAT, xo + 4L * i);
-      ys.set(JAVA_FLOAT, yo + 4L * i, ScalarMath.exp(x - shift));
-    }
-  }
-
   /// `y = x − shift`
   static void subtract(MemorySegment xs, long xo, float shift, MemorySegment ys, long yo, int n) {
     if (Simd.AVAILABLE) {
-      Kernels.subtract(xs, xo, shift, ys, yo, n);
+      loop(Loop.SUBTRACT, xs, xo, xs, xo, ys, yo, shift, 0, 0, n);
       return;
     }
     for (int i = 0; i < n; i++) {
@@ -54,7 +44,7 @@ final class RowKernels {
   /// `y = x·factor`
   static void scale(MemorySegment xs, long xo, float factor, MemorySegment ys, long yo, int n) {
     if (Simd.AVAILABLE) {
-      Kernels.scale(xs, xo, factor, ys, yo, n);
+      loop(Loop.SCALE, xs, xo, xs, xo, ys, yo, factor, 0, 0, n);
       return;
     }
     for (int i = 0; i < n; i++) {
@@ -63,35 +53,16 @@ final class RowKernels {
     }
   }
 
-  /// `y = (x − shift)²`
-  static void square(MemorySegment xs, long xo, float shift, MemorySegment ys, long yo, int n) {
-    if (Simd.AVAILABLE) {
-      Kernels.square(xs, xo, shift, ys, yo, n);
-      return;
-    }
-    for (int i = 0; i < n; i++) {
-      float x = xs.get(JAVA_FLOAT, xo + 4L * i);
-      ys.set(JAVA_FLOAT, yo + 4L * i, (x - shift) * (x - shift));
-    }
-  }
-
-  /// `y = (x − shift − rest)·factor`
+  /// `y = (x − shift)·factor`
   static void normalize(
-      MemorySegment xs,
-      long xo,
-      float shift,
-      float rest,
-      float factor,
-      MemorySegment ys,
-      long yo,
-      int n) {
+      MemorySegment xs, long xo, float shift, float factor, MemorySegment ys, long yo, int n) {
     if (Simd.AVAILABLE) {
-      Kernels.normalize(xs, xo, shift, rest, factor, ys, yo, n);
+      loop(Loop.NORMALIZE, xs, xo, xs, xo, ys, yo, shift, factor, 0, n);
       return;
     }
     for (int i = 0; i < n; i++) {
       float x = xs.get(JAVA_FLOAT, xo + 4L * i);
-      ys.set(JAVA_FLOAT, yo + 4L * i, (x - shift - rest) * factor);
+      ys.set(JAVA_FLOAT, yo + 4L * i, (x - shift) * factor);
     }
   }
 
@@ -99,7 +70,7 @@ final class RowKernels {
   static void multiply(
       MemorySegment as, long ao, MemorySegment bs, long bo, MemorySegment ys, long yo, int n) {
     if (Simd.AVAILABLE) {
-      Kernels.multiply(as, ao, bs, bo, ys, yo, n);
+      loop(Loop.MULTIPLY, as, ao, bs, bo, ys, yo, 0, 0, 0, n);
       return;
     }
     for (int i = 0; i < n; i++) {
@@ -113,7 +84,7 @@ final class RowKernels {
   static void multiplyAdd(
       MemorySegment as, long ao, MemorySegment bs, long bo, MemorySegment ys, long yo, int n) {
     if (Simd.AVAILABLE) {
-      Kernels.multiplyAdd(as, ao, bs, bo, ys, yo, n);
+      loop(Loop.MULTIPLY_ADD, as, ao, bs, bo, ys, yo, 0, 0, 0, n);
       return;
     }
     for (int i = 0; i < n; i++) {
@@ -127,7 +98,7 @@ final class RowKernels {
   /// `y = y + x`
   static void add(MemorySegment xs, long xo, MemorySegment ys, long yo, int n) {
     if (Simd.AVAILABLE) {
-      Kernels.add(xs, xo, ys, yo, n);
+      loop(Loop.ADD, xs, xo, xs, xo, ys, yo, 0, 0, 0, n);
       return;
     }
     for (int i = 0; i < n; i++) {
@@ -137,29 +108,26 @@ final class RowKernels {
     }
   }
 
-  /// `y = (x − shift − rest)·factor·weight + bias`
+  /// `y = (y − shift)·factor·w + b`
   static void affine(
-      MemorySegment xs,
-      long xo,
       MemorySegment ws,
       long wo,
       MemorySegment bs,
       long bo,
       float shift,
-      float rest,
       float factor,
       MemorySegment ys,
       long yo,
       int n) {
     if (Simd.AVAILABLE) {
-      Kernels.affine(xs, xo, ws, wo, bs, bo, shift, rest, factor, ys, yo, n);
+      loop(Loop.AFFINE, ws, wo, bs, bo, ys, yo, shift, factor, 0, n);
       return;
     }
     for (int i = 0; i < n; i++) {
-      float x = xs.get(JAVA_FLOAT, xo + 4L * i);
       float w = ws.get(JAVA_FLOAT, wo + 4L * i);
       float b = bs.get(JAVA_FLOAT, bo + 4L * i);
-      ys.set(JAVA_FLOAT, yo + 4L * i, Math.fma((x - shift - rest) * factor, w, b));
+      float y = ys.get(JAVA_FLOAT, yo + 4L * i);
+      ys.set(JAVA_FLOAT, yo + 4L * i, Math.fma((y - shift) * factor, w, b));
     }
   }
 
@@ -176,7 +144,7 @@ final class RowKernels {
       long yo,
       int n) {
     if (Simd.AVAILABLE) {
-      Kernels.normGradient(gs, go, hs, ho, factor, a, b, ys, yo, n);
+      loop(Loop.NORM_GRADIENT, gs, go, hs, ho, ys, yo, factor, a, b, n);
       return;
     }
     for (int i = 0; i < n; i++) {
@@ -197,7 +165,7 @@ final class RowKernels {
       long yo,
       int n) {
     if (Simd.AVAILABLE) {
-      Kernels.softmaxGradient(xs, xo, gs, go, sum, ys, yo, n);
+      loop(Loop.SOFTMAX_GRADIENT, xs, xo, gs, go, ys, yo, sum, 0, 0, n);
       return;
     }
     for (int i = 0; i < n; i++) {
@@ -207,44 +175,87 @@ final class RowKernels {
     }
   }
 
-  /// `dx = dy − exp(y)·sum`
-  static void logSoftmaxGradient(
-      MemorySegment xs,
-      long xo,
-      MemorySegment gs,
-      long go,
-      float sum,
+  /// `y = a − b·factor`
+  static void subtractScaled(
+      MemorySegment as,
+      long ao,
+      MemorySegment bs,
+      long bo,
+      float factor,
       MemorySegment ys,
       long yo,
       int n) {
     if (Simd.AVAILABLE) {
-      Kernels.logSoftmaxGradient(xs, xo, gs, go, sum, ys, yo, n);
+      loop(Loop.SUBTRACT_SCALED, as, ao, bs, bo, ys, yo, factor, 0, 0, n);
       return;
     }
     for (int i = 0; i < n; i++) {
-      float x = xs.get(JAVA_FLOAT, xo + 4L * i);
-      float g = gs.get(JAVA_FLOAT, go + 4L * i);
-      ys.set(JAVA_FLOAT, yo + 4L * i, g - ScalarMath.exp(x) * sum);
+      float a = as.get(JAVA_FLOAT, ao + 4L * i);
+      float b = bs.get(JAVA_FLOAT, bo + 4L * i);
+      ys.set(JAVA_FLOAT, yo + 4L * i, a - b * factor);
     }
   }
 
-  /// `dx = (exp(x − shift) − rest)·factor`
+  /// `y = exp(x)`
+  static void exp(MemorySegment xs, long xo, MemorySegment ys, long yo, int n) {
+    if (!Simd.AVAILABLE) {
+      for (int i = 0; i < n; i++) {
+        ys.set(JAVA_FLOAT, yo + 4L * i, ScalarMath.exp(xs.get(JAVA_FLOAT, xo + 4L * i)));
+      }
+      return;
+    }
+    int body = n & -Simd.LANES;
+    UnaryKernels.exp(xs, xo, ys, yo, body);
+    if (body < n) {
+      MemorySegment rest = Scratch.get().words(Scratch.TAILS, Simd.LANES);
+      MemorySegment.copy(xs, xo + 4L * body, rest, 0, 4L * (n - body));
+      UnaryKernels.exp(rest, 0, rest, 0, Simd.LANES);
+      MemorySegment.copy(rest, 0, ys, yo + 4L * body, 4L * (n - body));
+    }
+  }
+
+  /// `y = exp(x − shift)`
+  static void expShifted(MemorySegment xs, long xo, float shift, MemorySegment ys, long yo, int n) {
+    for (int i = 0; i < n; i += BLOCK) { // so that the differences stay in the first-level cache
+      int length = Math.min(BLOCK, n - i);
+      subtract(xs, xo + 4L * i, shift, ys, yo + 4L * i, length);
+      exp(ys, yo + 4L * i, ys, yo + 4L * i, length);
+    }
+  }
+
+  /// `dx = dy − exp(y)·sum`; dx may be dy.
+  static void logSoftmaxGradient(
+      MemorySegment ys,
+      long yo,
+      MemorySegment gs,
+      long go,
+      float sum,
+      MemorySegment ds,
+      long to,
+      int n) {
+    MemorySegment block = Scratch.get().words(Scratch.TEMPORARIES, BLOCK);
+    for (int i = 0; i < n; i += BLOCK) {
+      int length = Math.min(BLOCK, n - i);
+      exp(ys, yo + 4L * i, block, 0, length);
+      subtractScaled(gs, go + 4L * i, block, 0, sum, ds, to + 4L * i, length);
+    }
+  }
+
+  /// `dx = (exp(x − shift) − rest)·factor`; dx may be x.
   static void crossEntropyGradient(
       MemorySegment xs,
       long xo,
       float shift,
       float rest,
       float factor,
-      MemorySegment ys,
-      long yo,
+      MemorySegment ds,
+      long to,
       int n) {
-    if (Simd.AVAILABLE) {
-      Kernels.crossEntropyGradient(xs, xo, shift, rest, factor, ys, yo, n);
-      return;
-    }
-    for (int i = 0; i < n; i++) {
-      float x = xs.get(JAVA_FLOAT, xo + 4L * i);
-      ys.set(JAVA_FLOAT, yo + 4L * i, (ScalarMath.exp(x - shift) - rest) * factor);
+    for (int i = 0; i < n; i += BLOCK) {
+      int length = Math.min(BLOCK, n - i);
+      long at = to + 4L * i;
+      expShifted(xs, xo + 4L * i, shift, ds, at, length);
+      normalize(ds, at, rest, factor, ds, at, length);
     }
   }
 
@@ -274,32 +285,6 @@ final class RowKernels {
     return sum;
   }
 
-  /// `Σ (x − shift)`.
-  static double sumShifted(MemorySegment xs, long xo, float shift, int n) {
-    MemorySegment block = Scratch.get().words(Scratch.TEMPORARIES, BLOCK);
-    MemorySegment partials = Scratch.get().partials();
-    double sum = 0;
-    for (int i = 0; i < n; i += BLOCK) {
-      int length = Math.min(BLOCK, n - i);
-      subtract(xs, xo + 4L * i, shift, block, 0, length);
-      sum += sumBlock(block, 0, length, partials);
-    }
-    return sum;
-  }
-
-  /// `Σ (x − shift)²`.
-  static double sumSquares(MemorySegment xs, long xo, float shift, int n) {
-    MemorySegment block = Scratch.get().words(Scratch.TEMPORARIES, BLOCK);
-    MemorySegment partials = Scratch.get().partials();
-    double sum = 0;
-    for (int i = 0; i < n; i += BLOCK) {
-      int length = Math.min(BLOCK, n - i);
-      square(xs, xo + 4L * i, shift, block, 0, length);
-      sum += sumBlock(block, 0, length, partials);
-    }
-    return sum;
-  }
-
   /// `Σ exp(x − shift)`; the terms are stored nowhere.
   static double sumExp(MemorySegment xs, long xo, float shift, int n) {
     MemorySegment block = Scratch.get().words(Scratch.TEMPORARIES, BLOCK);
@@ -315,7 +300,7 @@ final class RowKernels {
 
   private static float sumBlock(MemorySegment xs, long xo, int n, MemorySegment partials) {
     if (Simd.AVAILABLE) {
-      return Kernels.sum(xs, xo, n, partials);
+      return loop(Loop.SUM, xs, xo, xs, xo, partials, 0, 0, 0, 0, n);
     }
     partials.asSlice(0, 4L * PARTIALS).fill((byte) 0);
     for (int i = 0; i < n; i++) {
@@ -329,7 +314,7 @@ final class RowKernels {
   private static float dotBlock(
       MemorySegment as, long ao, MemorySegment bs, long bo, int n, MemorySegment partials) {
     if (Simd.AVAILABLE) {
-      return Kernels.dot(as, ao, bs, bo, n, partials);
+      return loop(Loop.DOT, as, ao, bs, bo, partials, 0, 0, 0, 0, n);
     }
     partials.asSlice(0, 4L * PARTIALS).fill((byte) 0);
     for (int i = 0; i < n; i++) {
@@ -355,7 +340,7 @@ final class RowKernels {
   static float max(MemorySegment xs, long xo, int n) {
     MemorySegment partials = Scratch.get().partials();
     if (Simd.AVAILABLE) {
-      Kernels.max(xs, xo, n, partials);
+      loop(Loop.MAX, xs, xo, xs, xo, partials, 0, 0, 0, 0, n);
     } else {
       for (int k = 0; k < PARTIALS; k++) {
         partials.set(JAVA_FLOAT, 4L * k, Float.NEGATIVE_INFINITY);
@@ -391,7 +376,7 @@ final class RowKernels {
   /// Whether some x is NaN.
   static boolean anyNaN(MemorySegment xs, long xo, int n) {
     if (Simd.AVAILABLE) {
-      return Kernels.anyNaN(xs, xo, n);
+      return loop(Loop.ANY_NAN, xs, xo, xs, xo, xs, xo, 0, 0, 0, n) != 0;
     }
     for (int i = 0; i < n; i++) {
       if (Float.isNaN(xs.get(JAVA_FLOAT, xo + 4L * i))) {
@@ -401,253 +386,209 @@ final class RowKernels {
     return false;
   }
 
-  private static final class Kernels {
-    static void expShifted(
-        MemorySegment xs, long xo, float shift, MemorySegment ys, long yo, int n) {
-      int body = n & -LANES;
-      for (int i = 0; i < body; i += LANES) {
-        FloatVector x = load(xs, xo + 4L * i);
-        store(VectorMath.exp(x.sub(shift)), ys, yo + 4L * i);
-      }
-      if (body < n) {
-        VectorMask<Float> mask = tail(body, n);
-        FloatVector x = load(xs, xo + 4L * body, mask);
-        store(VectorMath.exp(x.sub(shift)), ys, yo + 4L * body, mask);
-      }
-    }
+  @CanIgnoreReturnValue // 0 from loops that write y
+  private static float loop(
+      Loop which,
+      MemorySegment a,
+      long ao,
+      MemorySegment b,
+      long bo,
+      MemorySegment y,
+      long yo,
+      float p,
+      float q,
+      float r,
+      int n) {
+    return VectorLoop.call(Loop.LOOPS, which, a, ao, b, bo, y, yo, p, q, r, n);
+  }
 
-    static void subtract(MemorySegment xs, long xo, float shift, MemorySegment ys, long yo, int n) {
-      int body = n & -LANES;
-      for (int i = 0; i < body; i += LANES) {
-        FloatVector x = load(xs, xo + 4L * i);
-        store(x.sub(shift), ys, yo + 4L * i);
-      }
-      if (body < n) {
-        VectorMask<Float> mask = tail(body, n);
-        FloatVector x = load(xs, xo + 4L * body, mask);
-        store(x.sub(shift), ys, yo + 4L * body, mask);
-      }
-    }
+  /// Loaded only where there are vectors.
+  private enum Loop {
+    SUBTRACT(
+        (as, ao, bs, bo, y, yo, p, q, r, n) -> {
+          FloatVector first = all(p);
+          int body = n & -LANES;
+          for (int i = 0; i < body; i += LANES) {
+            FloatVector a = load(as, ao + 4L * i);
+            store(a.sub(first), y, yo + 4L * i);
+          }
+          if (body < n) {
+            VectorMask<Float> mask = tail(body, n);
+            FloatVector a = load(as, ao + 4L * body, mask);
+            store(a.sub(first), y, yo + 4L * body, mask);
+          }
+          return 0;
+        }),
+    SCALE(
+        (as, ao, bs, bo, y, yo, p, q, r, n) -> {
+          FloatVector first = all(p);
+          int body = n & -LANES;
+          for (int i = 0; i < body; i += LANES) {
+            FloatVector a = load(as, ao + 4L * i);
+            store(a.mul(first), y, yo + 4L * i);
+          }
+          if (body < n) {
+            VectorMask<Float> mask = tail(body, n);
+            FloatVector a = load(as, ao + 4L * body, mask);
+            store(a.mul(first), y, yo + 4L * body, mask);
+          }
+          return 0;
+        }),
+    NORMALIZE(
+        (as, ao, bs, bo, y, yo, p, q, r, n) -> {
+          FloatVector first = all(p);
+          FloatVector second = all(q);
+          int body = n & -LANES;
+          for (int i = 0; i < body; i += LANES) {
+            FloatVector a = load(as, ao + 4L * i);
+            store(a.sub(first).mul(second), y, yo + 4L * i);
+          }
+          if (body < n) {
+            VectorMask<Float> mask = tail(body, n);
+            FloatVector a = load(as, ao + 4L * body, mask);
+            store(a.sub(first).mul(second), y, yo + 4L * body, mask);
+          }
+          return 0;
+        }),
+    MULTIPLY(
+        (as, ao, bs, bo, y, yo, p, q, r, n) -> {
+          int body = n & -LANES;
+          for (int i = 0; i < body; i += LANES) {
+            FloatVector a = load(as, ao + 4L * i);
+            FloatVector b = load(bs, bo + 4L * i);
+            store(a.mul(b), y, yo + 4L * i);
+          }
+          if (body < n) {
+            VectorMask<Float> mask = tail(body, n);
+            FloatVector a = load(as, ao + 4L * body, mask);
+            FloatVector b = load(bs, bo + 4L * body, mask);
+            store(a.mul(b), y, yo + 4L * body, mask);
+          }
+          return 0;
+        }),
+    MULTIPLY_ADD(
+        (as, ao, bs, bo, y, yo, p, q, r, n) -> {
+          int body = n & -LANES;
+          for (int i = 0; i < body; i += LANES) {
+            FloatVector a = load(as, ao + 4L * i);
+            FloatVector b = load(bs, bo + 4L * i);
+            FloatVector v = load(y, yo + 4L * i);
+            store(a.fma(b, v), y, yo + 4L * i);
+          }
+          if (body < n) {
+            VectorMask<Float> mask = tail(body, n);
+            FloatVector a = load(as, ao + 4L * body, mask);
+            FloatVector b = load(bs, bo + 4L * body, mask);
+            FloatVector v = load(y, yo + 4L * body, mask);
+            store(a.fma(b, v), y, yo + 4L * body, mask);
+          }
+          return 0;
+        }),
+    ADD(
+        (as, ao, bs, bo, y, yo, p, q, r, n) -> {
+          int body = n & -LANES;
+          for (int i = 0; i < body; i += LANES) {
+            FloatVector a = load(as, ao + 4L * i);
+            FloatVector v = load(y, yo + 4L * i);
+            store(v.add(a), y, yo + 4L * i);
+          }
+          if (body < n) {
+            VectorMask<Float> mask = tail(body, n);
+            FloatVector a = load(as, ao + 4L * body, mask);
+            FloatVector v = load(y, yo + 4L * body, mask);
+            store(v.add(a), y, yo + 4L * body, mask);
+          }
+          return 0;
+        }),
+    AFFINE(
+        (as, ao, bs, bo, y, yo, p, q, r, n) -> {
+          FloatVector first = all(p);
+          FloatVector second = all(q);
+          int body = n & -LANES;
+          for (int i = 0; i < body; i += LANES) {
+            FloatVector a = load(as, ao + 4L * i);
+            FloatVector b = load(bs, bo + 4L * i);
+            FloatVector v = load(y, yo + 4L * i);
+            store(v.sub(first).mul(second).fma(a, b), y, yo + 4L * i);
+          }
+          if (body < n) {
+            VectorMask<Float> mask = tail(body, n);
+            FloatVector a = load(as, ao + 4L * body, mask);
+            FloatVector b = load(bs, bo + 4L * body, mask);
+            FloatVector v = load(y, yo + 4L * body, mask);
+            store(v.sub(first).mul(second).fma(a, b), y, yo + 4L * body, mask);
+          }
+          return 0;
+        }),
+    NORM_GRADIENT(
+        (as, ao, bs, bo, y, yo, p, q, r, n) -> {
+          FloatVector first = all(p);
+          FloatVector second = all(q);
+          FloatVector third = all(r);
+          int body = n & -LANES;
+          for (int i = 0; i < body; i += LANES) {
+            FloatVector a = load(as, ao + 4L * i);
+            FloatVector b = load(bs, bo + 4L * i);
+            store(a.sub(second).sub(b.mul(third)).mul(first), y, yo + 4L * i);
+          }
+          if (body < n) {
+            VectorMask<Float> mask = tail(body, n);
+            FloatVector a = load(as, ao + 4L * body, mask);
+            FloatVector b = load(bs, bo + 4L * body, mask);
+            store(a.sub(second).sub(b.mul(third)).mul(first), y, yo + 4L * body, mask);
+          }
+          return 0;
+        }),
+    SOFTMAX_GRADIENT(
+        (as, ao, bs, bo, y, yo, p, q, r, n) -> {
+          FloatVector first = all(p);
+          int body = n & -LANES;
+          for (int i = 0; i < body; i += LANES) {
+            FloatVector a = load(as, ao + 4L * i);
+            FloatVector b = load(bs, bo + 4L * i);
+            store(b.sub(first).mul(a), y, yo + 4L * i);
+          }
+          if (body < n) {
+            VectorMask<Float> mask = tail(body, n);
+            FloatVector a = load(as, ao + 4L * body, mask);
+            FloatVector b = load(bs, bo + 4L * body, mask);
+            store(b.sub(first).mul(a), y, yo + 4L * body, mask);
+          }
+          return 0;
+        }),
+    SUBTRACT_SCALED(
+        (as, ao, bs, bo, y, yo, p, q, r, n) -> {
+          FloatVector first = all(p);
+          int body = n & -LANES;
+          for (int i = 0; i < body; i += LANES) {
+            FloatVector a = load(as, ao + 4L * i);
+            FloatVector b = load(bs, bo + 4L * i);
+            store(a.sub(b.mul(first)), y, yo + 4L * i);
+          }
+          if (body < n) {
+            VectorMask<Float> mask = tail(body, n);
+            FloatVector a = load(as, ao + 4L * body, mask);
+            FloatVector b = load(bs, bo + 4L * body, mask);
+            store(a.sub(b.mul(first)), y, yo + 4L * body, mask);
+          }
+          return 0;
+        }),
+    SUM((x, xo, b, bo, partials, yo, p, q, r, n) -> sum(x, xo, n, partials)),
+    DOT((a, ao, b, bo, partials, yo, p, q, r, n) -> dot(a, ao, b, bo, n, partials)),
+    MAX(
+        (x, xo, b, bo, partials, yo, p, q, r, n) -> {
+          max(x, xo, n, partials);
+          return 0;
+        }),
+    ANY_NAN((x, xo, b, bo, y, yo, p, q, r, n) -> anyNaN(x, xo, n) ? 1 : 0);
 
-    static void scale(MemorySegment xs, long xo, float factor, MemorySegment ys, long yo, int n) {
-      int body = n & -LANES;
-      for (int i = 0; i < body; i += LANES) {
-        FloatVector x = load(xs, xo + 4L * i);
-        store(x.mul(factor), ys, yo + 4L * i);
-      }
-      if (body < n) {
-        VectorMask<Float> mask = tail(body, n);
-        FloatVector x = load(xs, xo + 4L * body, mask);
-        store(x.mul(factor), ys, yo + 4L * body, mask);
-      }
-    }
+    static final VectorLoop.OfRow[] LOOPS =
+        Arrays.stream(values()).map(value -> value.loop).toArray(VectorLoop.OfRow[]::new);
 
-    static void square(MemorySegment xs, long xo, float shift, MemorySegment ys, long yo, int n) {
-      int body = n & -LANES;
-      for (int i = 0; i < body; i += LANES) {
-        FloatVector x = load(xs, xo + 4L * i);
-        store(square(x.sub(shift)), ys, yo + 4L * i);
-      }
-      if (body < n) {
-        VectorMask<Float> mask = tail(body, n);
-        FloatVector x = load(xs, xo + 4L * body, mask);
-        store(square(x.sub(shift)), ys, yo + 4L * body, mask);
-      }
-    }
+    private final VectorLoop.OfRow loop;
 
-    static void normalize(
-        MemorySegment xs,
-        long xo,
-        float shift,
-        float rest,
-        float factor,
-        MemorySegment ys,
-        long yo,
-        int n) {
-      int body = n & -LANES;
-      for (int i = 0; i < body; i += LANES) {
-        FloatVector x = load(xs, xo + 4L * i);
-        store(x.sub(shift).sub(rest).mul(factor), ys, yo + 4L * i);
-      }
-      if (body < n) {
-        VectorMask<Float> mask = tail(body, n);
-        FloatVector x = load(xs, xo + 4L * body, mask);
-        store(x.sub(shift).sub(rest).mul(factor), ys, yo + 4L * body, mask);
-      }
-    }
-
-    static void multiply(
-        MemorySegment as, long ao, MemorySegment bs, long bo, MemorySegment ys, long yo, int n) {
-      int body = n & -LANES;
-      for (int i = 0; i < body; i += LANES) {
-        FloatVector a = load(as, ao + 4L * i);
-        FloatVector b = load(bs, bo + 4L * i);
-        store(a.mul(b), ys, yo + 4L * i);
-      }
-      if (body < n) {
-        VectorMask<Float> mask = tail(body, n);
-        FloatVector a = load(as, ao + 4L * body, mask);
-        FloatVector b = load(bs, bo + 4L * body, mask);
-        store(a.mul(b), ys, yo + 4L * body, mask);
-      }
-    }
-
-    static void multiplyAdd(
-        MemorySegment as, long ao, MemorySegment bs, long bo, MemorySegment ys, long yo, int n) {
-      int body = n & -LANES;
-      for (int i = 0; i < body; i += LANES) {
-        FloatVector a = load(as, ao + 4L * i);
-        FloatVector b = load(bs, bo + 4L * i);
-        FloatVector y = load(ys, yo + 4L * i);
-        store(a.fma(b, y), ys, yo + 4L * i);
-      }
-      if (body < n) {
-        VectorMask<Float> mask = tail(body, n);
-        FloatVector a = load(as, ao + 4L * body, mask);
-        FloatVector b = load(bs, bo + 4L * body, mask);
-        FloatVector y = load(ys, yo + 4L * body, mask);
-        store(a.fma(b, y), ys, yo + 4L * body, mask);
-      }
-    }
-
-    static void add(MemorySegment xs, long xo, MemorySegment ys, long yo, int n) {
-      int body = n & -LANES;
-      for (int i = 0; i < body; i += LANES) {
-        FloatVector x = load(xs, xo + 4L * i);
-        FloatVector y = load(ys, yo + 4L * i);
-        store(y.add(x), ys, yo + 4L * i);
-      }
-      if (body < n) {
-        VectorMask<Float> mask = tail(body, n);
-        FloatVector x = load(xs, xo + 4L * body, mask);
-        FloatVector y = load(ys, yo + 4L * body, mask);
-        store(y.add(x), ys, yo + 4L * body, mask);
-      }
-    }
-
-    static void affine(
-        MemorySegment xs,
-        long xo,
-        MemorySegment ws,
-        long wo,
-        MemorySegment bs,
-        long bo,
-        float shift,
-        float rest,
-        float factor,
-        MemorySegment ys,
-        long yo,
-        int n) {
-      int body = n & -LANES;
-      for (int i = 0; i < body; i += LANES) {
-        FloatVector x = load(xs, xo + 4L * i);
-        FloatVector w = load(ws, wo + 4L * i);
-        FloatVector b = load(bs, bo + 4L * i);
-        store(x.sub(shift).sub(rest).mul(factor).fma(w, b), ys, yo + 4L * i);
-      }
-      if (body < n) {
-        VectorMask<Float> mask = tail(body, n);
-        FloatVector x = load(xs, xo + 4L * body, mask);
-        FloatVector w = load(ws, wo + 4L * body, mask);
-        FloatVector b = load(bs, bo + 4L * body, mask);
-        store(x.sub(shift).sub(rest).mul(factor).fma(w, b), ys, yo + 4L * body, mask);
-      }
-    }
-
-    static void normGradient(
-        MemorySegment gs,
-        long go,
-        MemorySegment hs,
-        long ho,
-        float factor,
-        float a,
-        float b,
-        MemorySegment ys,
-        long yo,
-        int n) {
-      int body = n & -LANES;
-      for (int i = 0; i < body; i += LANES) {
-        FloatVector g = load(gs, go + 4L * i);
-        FloatVector h = load(hs, ho + 4L * i);
-        store(g.sub(a).sub(h.mul(b)).mul(factor), ys, yo + 4L * i);
-      }
-      if (body < n) {
-        VectorMask<Float> mask = tail(body, n);
-        FloatVector g = load(gs, go + 4L * body, mask);
-        FloatVector h = load(hs, ho + 4L * body, mask);
-        store(g.sub(a).sub(h.mul(b)).mul(factor), ys, yo + 4L * body, mask);
-      }
-    }
-
-    static void softmaxGradient(
-        MemorySegment xs,
-        long xo,
-        MemorySegment gs,
-        long go,
-        float sum,
-        MemorySegment ys,
-        long yo,
-        int n) {
-      int body = n & -LANES;
-      for (int i = 0; i < body; i += LANES) {
-        FloatVector x = load(xs, xo + 4L * i);
-        FloatVector g = load(gs, go + 4L * i);
-        store(g.sub(sum).mul(x), ys, yo + 4L * i);
-      }
-      if (body < n) {
-        VectorMask<Float> mask = tail(body, n);
-        FloatVector x = load(xs, xo + 4L * body, mask);
-        FloatVector g = load(gs, go + 4L * body, mask);
-        store(g.sub(sum).mul(x), ys, yo + 4L * body, mask);
-      }
-    }
-
-    static void logSoftmaxGradient(
-        MemorySegment xs,
-        long xo,
-        MemorySegment gs,
-        long go,
-        float sum,
-        MemorySegment ys,
-        long yo,
-        int n) {
-      int body = n & -LANES;
-      for (int i = 0; i < body; i += LANES) {
-        FloatVector x = load(xs, xo + 4L * i);
-        FloatVector g = load(gs, go + 4L * i);
-        store(g.sub(VectorMath.exp(x).mul(sum)), ys, yo + 4L * i);
-      }
-      if (body < n) {
-        VectorMask<Float> mask = tail(body, n);
-        FloatVector x = load(xs, xo + 4L * body, mask);
-        FloatVector g = load(gs, go + 4L * body, mask);
-        store(g.sub(VectorMath.exp(x).mul(sum)), ys, yo + 4L * body, mask);
-      }
-    }
-
-    static void crossEntropyGradient(
-        MemorySegment xs,
-        long xo,
-        float shift,
-        float rest,
-        float factor,
-        MemorySegment ys,
-        long yo,
-        int n) {
-      int body = n & -LANES;
-      for (int i = 0; i < body; i += LANES) {
-        FloatVector x = load(xs, xo + 4L * i);
-        store(VectorMath.exp(x.sub(shift)).sub(rest).mul(factor), ys, yo + 4L * i);
-      }
-      if (body < n) {
-        VectorMask<Float> mask = tail(body, n);
-        FloatVector x = load(xs, xo + 4L * body, mask);
-        store(VectorMath.exp(x.sub(shift)).sub(rest).mul(factor), ys, yo + 4L * body, mask);
-      }
-    }
-
-    private static FloatVector square(FloatVector x) {
-      return x.mul(x);
+    Loop(VectorLoop.OfRow loop) {
+      this.loop = loop;
     }
 
     static float sum(MemorySegment xs, long xo, int n, MemorySegment partials) {

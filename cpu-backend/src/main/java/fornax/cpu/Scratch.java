@@ -24,7 +24,7 @@ final class Scratch {
   /// Slots for kernels that run over a block several times.
   static final int PASSES = 20;
 
-  private static final int SLOTS = 22;
+  private static final int SLOTS = 23;
   private static final int MIN_BYTES = 4 * BlockLoop.BLOCK + 64;
   private static final ThreadLocal<Scratch> CURRENT = ThreadLocal.withInitial(Scratch::new);
 

@@ -11,6 +11,7 @@ import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 
 import fornax.backend.Unary;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 
@@ -54,41 +55,21 @@ final class UnaryGradientKernels {
       MemorySegment dx,
       long dxo,
       int n) {
-    if (!Simd.AVAILABLE || op == Unary.SIN || op == Unary.COS) {
-      for (int i = 0; i < n; i++) {
-        float u = x.get(JAVA_FLOAT, xo + 4L * i);
-        float v = dy.get(JAVA_FLOAT, dyo + 4L * i);
-        dx.set(JAVA_FLOAT, dxo + 4L * i, apply(op, u, v));
+    if (Simd.AVAILABLE && op != Unary.SIN && op != Unary.COS) {
+      for (int i = 0; i < n; i += BLOCK) {
+        long at = 4L * i;
+        runBlock(op, x, xo + at, dy, dyo + at, dx, dxo + at, Math.min(BLOCK, n - i));
       }
       return;
     }
-    switch (op) {
-      case NEGATE -> UnaryKernels.run(Unary.NEGATE, dy, dyo, dx, dxo, n);
-      case ABS -> Kernels.abs(x, xo, dy, dyo, dx, dxo, n);
-      case SIGN -> RowKernels.scale(dy, dyo, 0, dx, dxo, n);
-      case SQUARE -> Kernels.square(x, xo, dy, dyo, dx, dxo, n);
-      case SQRT -> Kernels.sqrt(x, xo, dy, dyo, dx, dxo, n);
-      case RSQRT -> Kernels.rsqrt(x, xo, dy, dyo, dx, dxo, n);
-      case RECIPROCAL -> Kernels.reciprocal(x, xo, dy, dyo, dx, dxo, n);
-      case EXP -> Kernels.exp(x, xo, dy, dyo, dx, dxo, n);
-      case LOG -> Kernels.log(x, xo, dy, dyo, dx, dxo, n);
-      case TANH -> Kernels.tanh(x, xo, dy, dyo, dx, dxo, n);
-      case SIGMOID -> Kernels.sigmoid(x, xo, dy, dyo, dx, dxo, n);
-      case SOFTPLUS -> Kernels.softplus(x, xo, dy, dyo, dx, dxo, n);
-      case RELU -> Kernels.relu(x, xo, dy, dyo, dx, dxo, n);
-      case ERF -> Kernels.erf(x, xo, dy, dyo, dx, dxo, n);
-      case SILU, GELU_TANH, GELU_ERF -> {
-        for (int i = 0; i < n; i += BLOCK) {
-          long at = 4L * i;
-          runPasses(op, x, xo + at, dy, dyo + at, dx, dxo + at, Math.min(BLOCK, n - i));
-        }
-      }
-      case SIN, COS -> throw new AssertionError(op);
+    for (int i = 0; i < n; i++) {
+      float u = x.get(JAVA_FLOAT, xo + 4L * i);
+      float v = dy.get(JAVA_FLOAT, dyo + 4L * i);
+      dx.set(JAVA_FLOAT, dxo + 4L * i, apply(op, u, v));
     }
   }
 
-  // Several loops over a block in the first-level cache: see VectorMath.
-  private static void runPasses(
+  private static void runBlock(
       Unary op,
       MemorySegment x,
       long xo,
@@ -100,23 +81,59 @@ final class UnaryGradientKernels {
     MemorySegment s = Scratch.get().words(Scratch.PASSES, BLOCK);
     MemorySegment t = Scratch.get().words(Scratch.PASSES + 1, BLOCK);
     switch (op) {
+      case NEGATE -> UnaryKernels.run(Unary.NEGATE, dy, dyo, dx, dxo, n);
+      case SIGN -> RowKernels.scale(dy, dyo, 0, dx, dxo, n);
+      case ABS -> loop(Loop.ABS, x, xo, dy, dyo, dx, dxo, n);
+      case SQUARE -> loop(Loop.SQUARE, x, xo, dy, dyo, dx, dxo, n);
+      case SQRT -> loop(Loop.SQRT, x, xo, dy, dyo, dx, dxo, n);
+      case RSQRT -> loop(Loop.RSQRT, x, xo, dy, dyo, dx, dxo, n);
+      case RECIPROCAL -> loop(Loop.RECIPROCAL, x, xo, dy, dyo, dx, dxo, n);
+      case EXP -> loop(Loop.EXP, x, xo, dy, dyo, dx, dxo, n);
+      case LOG -> loop(Loop.LOG, x, xo, dy, dyo, dx, dxo, n);
+      case TANH -> loop(Loop.TANH, x, xo, dy, dyo, dx, dxo, n);
+      case SIGMOID -> loop(Loop.SIGMOID, x, xo, dy, dyo, dx, dxo, n);
+      case RELU -> loop(Loop.RELU, x, xo, dy, dyo, dx, dxo, n);
+      case SOFTPLUS -> {
+        UnaryKernels.sigmoid(x, xo, s, 0, n);
+        loop(Loop.EXP, s, 0, dy, dyo, dx, dxo, n);
+      }
       case SILU -> {
-        UnaryKernels.Kernels.sigmoid(x, xo, s, 0, n);
-        Kernels.silu(x, xo, s, dy, dyo, dx, dxo, n);
+        UnaryKernels.sigmoid(x, xo, s, 0, n);
+        loop(Loop.SILU_SLOPE, x, xo, s, 0, s, 0, n);
+        loop(Loop.EXP, s, 0, dy, dyo, dx, dxo, n);
       }
       case GELU_TANH -> {
-        UnaryKernels.Kernels.geluExponent(x, xo, s, 0, n);
-        Kernels.logistic(s, n);
-        Kernels.geluTanh(x, xo, s, dy, dyo, dx, dxo, n);
+        UnaryKernels.geluFactor(x, xo, s, 0, n);
+        loop(Loop.GELU_SLOPE, x, xo, s, 0, s, 0, n);
+        loop(Loop.EXP, s, 0, dy, dyo, dx, dxo, n);
       }
       case GELU_ERF -> {
-        UnaryKernels.Kernels.geluErfArgument(x, xo, t, 0, n);
-        UnaryKernels.erf(t, 0, s, t, 0, n);
-        Kernels.gauss(x, xo, s, n);
-        Kernels.geluErf(x, xo, s, t, dy, dyo, dx, dxo, n);
+        UnaryKernels.erfOfScaled(x, xo, t, n);
+        loop(Loop.MINUS_HALF_SQUARE, x, xo, x, xo, s, 0, n);
+        UnaryKernels.exp(s, 0, s, 0, n);
+        loop(Loop.GAUSS, s, 0, s, 0, s, 0, n);
+        loop(Loop.GELU_ERF_SLOPE, s, 0, x, xo, t, 0, n);
+        loop(Loop.EXP, t, 0, dy, dyo, dx, dxo, n);
       }
-      default -> throw new AssertionError(op);
+      case ERF -> {
+        loop(Loop.MINUS_SQUARE, x, xo, x, xo, s, 0, n);
+        UnaryKernels.exp(s, 0, s, 0, n);
+        loop(Loop.ERF, s, 0, dy, dyo, dx, dxo, n);
+      }
+      case SIN, COS -> throw new AssertionError(op);
     }
+  }
+
+  private static void loop(
+      Loop which,
+      MemorySegment x,
+      long xo,
+      MemorySegment dy,
+      long dyo,
+      MemorySegment dx,
+      long dxo,
+      int n) {
+    VectorLoop.call(Loop.LOOPS, which, x, xo, dy, dyo, dx, dxo, n);
   }
 
   /// As [#run], for any number of elements.
@@ -190,183 +207,154 @@ final class UnaryGradientKernels {
     return ScalarMath.exp(x * x * factor);
   }
 
-  private static final class Kernels {
-    static void abs(
-        MemorySegment x, long xo, MemorySegment dy, long dyo, MemorySegment dx, long dxo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(x, xo + 4L * i);
-        FloatVector v = load(dy, dyo + 4L * i);
-        store(UnaryKernels.Kernels.sign(u).mul(v), dx, dxo + 4L * i);
-      }
+  /// Loaded only where there are vectors.
+  private enum Loop {
+    ABS(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(UnaryKernels.sign(u).mul(v), y, yo + 4L * i);
+          }
+        }),
+    SQUARE(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(u.add(u).mul(v), y, yo + 4L * i);
+          }
+        }),
+    SQRT(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(v.div(u.add(u)), y, yo + 4L * i);
+          }
+        }),
+    RSQRT(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(u.mul(u).mul(u).mul(-0.5f).mul(v), y, yo + 4L * i);
+          }
+        }),
+    RECIPROCAL(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(u.mul(u).neg().mul(v), y, yo + 4L * i);
+          }
+        }),
+    EXP(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(u.mul(v), y, yo + 4L * i);
+          }
+        }),
+    LOG(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(v.div(u), y, yo + 4L * i);
+          }
+        }),
+    TANH(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(all(1f).sub(u.mul(u)).mul(v), y, yo + 4L * i);
+          }
+        }),
+    SIGMOID(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(all(1f).sub(u).mul(u).mul(v), y, yo + 4L * i);
+          }
+        }),
+    RELU(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(all(0f).blend(1f, u.compare(VectorOperators.GT, 0f)).mul(v), y, yo + 4L * i);
+          }
+        }),
+    SILU_SLOPE(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(u.fma(all(1f).sub(v), all(1f)).mul(v), y, yo + 4L * i);
+          }
+        }),
+    GELU_SLOPE(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(geluSlope(u, v), y, yo + 4L * i);
+          }
+        }),
+    MINUS_HALF_SQUARE(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            store(u.mul(u).mul(-0.5f), y, yo + 4L * i);
+          }
+        }),
+    MINUS_SQUARE(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            store(u.mul(u).neg(), y, yo + 4L * i);
+          }
+        }),
+    GAUSS(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector v = load(b, bo + 4L * i);
+            store(v.mul(INVERSE_SQRT_2_PI), y, yo + 4L * i);
+          }
+        }),
+    GELU_ERF_SLOPE(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(u.fma(v, load(y, yo + 4L * i).fma(all(0.5f), all(0.5f))), y, yo + 4L * i);
+          }
+        }),
+    ERF(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(u.mul(TWO_OVER_SQRT_PI).mul(v), y, yo + 4L * i);
+          }
+        });
+
+    static final VectorLoop.OfTwo[] LOOPS =
+        Arrays.stream(values()).map(value -> value.loop).toArray(VectorLoop.OfTwo[]::new);
+
+    private final VectorLoop.OfTwo loop;
+
+    Loop(VectorLoop.OfTwo loop) {
+      this.loop = loop;
     }
 
-    static void square(
-        MemorySegment x, long xo, MemorySegment dy, long dyo, MemorySegment dx, long dxo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(x, xo + 4L * i);
-        FloatVector v = load(dy, dyo + 4L * i);
-        store(u.add(u).mul(v), dx, dxo + 4L * i);
-      }
-    }
-
-    static void sqrt(
-        MemorySegment x, long xo, MemorySegment dy, long dyo, MemorySegment dx, long dxo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(x, xo + 4L * i);
-        FloatVector v = load(dy, dyo + 4L * i);
-        store(v.div(u.add(u)), dx, dxo + 4L * i);
-      }
-    }
-
-    static void rsqrt(
-        MemorySegment x, long xo, MemorySegment dy, long dyo, MemorySegment dx, long dxo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(x, xo + 4L * i);
-        FloatVector v = load(dy, dyo + 4L * i);
-        store(u.mul(u).mul(u).mul(-0.5f).mul(v), dx, dxo + 4L * i);
-      }
-    }
-
-    static void reciprocal(
-        MemorySegment x, long xo, MemorySegment dy, long dyo, MemorySegment dx, long dxo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(x, xo + 4L * i);
-        FloatVector v = load(dy, dyo + 4L * i);
-        store(u.mul(u).neg().mul(v), dx, dxo + 4L * i);
-      }
-    }
-
-    static void exp(
-        MemorySegment x, long xo, MemorySegment dy, long dyo, MemorySegment dx, long dxo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(x, xo + 4L * i);
-        FloatVector v = load(dy, dyo + 4L * i);
-        store(u.mul(v), dx, dxo + 4L * i);
-      }
-    }
-
-    static void log(
-        MemorySegment x, long xo, MemorySegment dy, long dyo, MemorySegment dx, long dxo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(x, xo + 4L * i);
-        FloatVector v = load(dy, dyo + 4L * i);
-        store(v.div(u), dx, dxo + 4L * i);
-      }
-    }
-
-    static void tanh(
-        MemorySegment x, long xo, MemorySegment dy, long dyo, MemorySegment dx, long dxo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(x, xo + 4L * i);
-        FloatVector v = load(dy, dyo + 4L * i);
-        store(all(1f).sub(u.mul(u)).mul(v), dx, dxo + 4L * i);
-      }
-    }
-
-    static void sigmoid(
-        MemorySegment x, long xo, MemorySegment dy, long dyo, MemorySegment dx, long dxo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(x, xo + 4L * i);
-        FloatVector v = load(dy, dyo + 4L * i);
-        store(all(1f).sub(u).mul(u).mul(v), dx, dxo + 4L * i);
-      }
-    }
-
-    static void softplus(
-        MemorySegment x, long xo, MemorySegment dy, long dyo, MemorySegment dx, long dxo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(x, xo + 4L * i);
-        FloatVector v = load(dy, dyo + 4L * i);
-        store(VectorMath.sigmoid(u).mul(v), dx, dxo + 4L * i);
-      }
-    }
-
-    static void relu(
-        MemorySegment x, long xo, MemorySegment dy, long dyo, MemorySegment dx, long dxo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(x, xo + 4L * i);
-        FloatVector v = load(dy, dyo + 4L * i);
-        store(all(0f).blend(1f, u.compare(VectorOperators.GT, 0f)).mul(v), dx, dxo + 4L * i);
-      }
-    }
-
-    static void erf(
-        MemorySegment x, long xo, MemorySegment dy, long dyo, MemorySegment dx, long dxo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(x, xo + 4L * i);
-        FloatVector v = load(dy, dyo + 4L * i);
-        store(gauss(u, -1f).mul(TWO_OVER_SQRT_PI).mul(v), dx, dxo + 4L * i);
-      }
-    }
-
-    static void silu(
-        MemorySegment x,
-        long xo,
-        MemorySegment sigmoid,
-        MemorySegment dy,
-        long dyo,
-        MemorySegment dx,
-        long dxo,
-        int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector s = load(sigmoid, 4L * i);
-        FloatVector d = load(x, xo + 4L * i).fma(all(1f).sub(s), all(1f)).mul(s);
-        store(d.mul(load(dy, dyo + 4L * i)), dx, dxo + 4L * i);
-      }
-    }
-
-    /// `x = 1 / (1 + exp(x))`
-    static void logistic(MemorySegment x, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        store(all(1f).div(VectorMath.exp(load(x, 4L * i)).add(1f)), x, 4L * i);
-      }
-    }
-
-    static void geluTanh(
-        MemorySegment x,
-        long xo,
-        MemorySegment sigmoid,
-        MemorySegment dy,
-        long dyo,
-        MemorySegment dx,
-        long dxo,
-        int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(x, xo + 4L * i);
-        FloatVector s = load(sigmoid, 4L * i);
-        FloatVector slope = u.mul(u).fma(all(3 * GELU_CUBIC), all(1f)).mul(TWO_SQRT_2_OVER_PI);
-        FloatVector d = all(1f).sub(s).mul(s).mul(slope).fma(u, s);
-        store(d.mul(load(dy, dyo + 4L * i)), dx, dxo + 4L * i);
-      }
-    }
-
-    /// `y = exp(−x²/2)`
-    static void gauss(MemorySegment x, long xo, MemorySegment y, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        store(gauss(load(x, xo + 4L * i), -0.5f), y, 4L * i);
-      }
-    }
-
-    static void geluErf(
-        MemorySegment x,
-        long xo,
-        MemorySegment gauss,
-        MemorySegment erf,
-        MemorySegment dy,
-        long dyo,
-        MemorySegment dx,
-        long dxo,
-        int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector half = load(erf, 4L * i).fma(all(0.5f), all(0.5f));
-        FloatVector slope = load(gauss, 4L * i).mul(INVERSE_SQRT_2_PI);
-        FloatVector d = slope.fma(load(x, xo + 4L * i), half);
-        store(d.mul(load(dy, dyo + 4L * i)), dx, dxo + 4L * i);
-      }
-    }
-
-    private static FloatVector gauss(FloatVector x, float factor) {
-      return VectorMath.exp(x.mul(x).mul(factor));
+    private static FloatVector geluSlope(FloatVector x, FloatVector s) {
+      FloatVector slope = x.mul(x).fma(all(3 * GELU_CUBIC), all(1f)).mul(TWO_SQRT_2_OVER_PI);
+      return all(1f).sub(s).mul(s).mul(slope).fma(x, s);
     }
   }
 }

@@ -9,82 +9,126 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 
 import fornax.backend.Unary;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 
 /// The elementwise functions of one argument on blocks of words (see [BlockLoop]): `y = op(x)`.
-/// Vectors and scalars give the same bits.
+/// Vectors and scalars give the same bits. Functions of an exponential take several loops over a
+/// block in the first-level cache (see [VectorLoop] for why).
 final class UnaryKernels {
   private static final int BLOCK = BlockLoop.BLOCK;
 
   private UnaryKernels() {}
 
   static void run(Unary op, MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-    if (!Simd.AVAILABLE || op == Unary.SIN || op == Unary.COS) {
-      for (int i = 0; i < n; i++) {
-        y.set(JAVA_FLOAT, yo + 4L * i, apply(op, x.get(JAVA_FLOAT, xo + 4L * i)));
+    if (Simd.AVAILABLE && op != Unary.SIN && op != Unary.COS) {
+      for (int i = 0; i < n; i += BLOCK) {
+        runBlock(op, x, xo + 4L * i, y, yo + 4L * i, Math.min(BLOCK, n - i));
       }
       return;
     }
-    switch (op) {
-      case NEGATE -> Kernels.negate(x, xo, y, yo, n);
-      case ABS -> Kernels.abs(x, xo, y, yo, n);
-      case SIGN -> Kernels.sign(x, xo, y, yo, n);
-      case SQUARE -> Kernels.square(x, xo, y, yo, n);
-      case SQRT -> Kernels.sqrt(x, xo, y, yo, n);
-      case RSQRT -> Kernels.rsqrt(x, xo, y, yo, n);
-      case RECIPROCAL -> Kernels.reciprocal(x, xo, y, yo, n);
-      case EXP -> Kernels.exp(x, xo, y, yo, n);
-      case LOG -> Kernels.log(x, xo, y, yo, n);
-      case SIGMOID -> Kernels.sigmoid(x, xo, y, yo, n);
-      case RELU -> Kernels.relu(x, xo, y, yo, n);
-      case SILU -> Kernels.silu(x, xo, y, yo, n);
-      case TANH, SOFTPLUS, GELU_TANH, GELU_ERF, ERF -> {
-        for (int i = 0; i < n; i += BLOCK) {
-          long at = 4L * i;
-          runPasses(op, x, xo + at, y, yo + at, Math.min(BLOCK, n - i));
-        }
-      }
-      case SIN, COS -> throw new AssertionError(op);
+    for (int i = 0; i < n; i++) {
+      y.set(JAVA_FLOAT, yo + 4L * i, apply(op, x.get(JAVA_FLOAT, xo + 4L * i)));
     }
   }
 
-  // Several loops over a block in the first-level cache: see VectorMath.
-  private static void runPasses(
+  private static void runBlock(
       Unary op, MemorySegment x, long xo, MemorySegment y, long yo, int n) {
     MemorySegment s = Scratch.get().words(Scratch.PASSES, BLOCK);
     MemorySegment t = Scratch.get().words(Scratch.PASSES + 1, BLOCK);
     switch (op) {
+      case NEGATE -> one(One.NEGATE, x, xo, y, yo, n);
+      case ABS -> one(One.ABS, x, xo, y, yo, n);
+      case SIGN -> one(One.SIGN, x, xo, y, yo, n);
+      case SQUARE -> one(One.SQUARE, x, xo, y, yo, n);
+      case SQRT -> one(One.SQRT, x, xo, y, yo, n);
+      case RSQRT -> one(One.RSQRT, x, xo, y, yo, n);
+      case RECIPROCAL -> one(One.RECIPROCAL, x, xo, y, yo, n);
+      case EXP -> one(One.EXP, x, xo, y, yo, n);
+      case LOG -> one(One.LOG, x, xo, y, yo, n);
+      case RELU -> one(One.RELU, x, xo, y, yo, n);
       case TANH -> {
-        Kernels.tanhExp(x, xo, s, 0, n);
-        Kernels.tanh(x, xo, s, 0, y, yo, n);
+        one(One.TWICE_ABS, x, xo, s, 0, n);
+        one(One.EXP, s, 0, s, 0, n);
+        two(Two.TANH, x, xo, s, 0, y, yo, n);
       }
+      case SIGMOID -> sigmoid(x, xo, y, yo, n);
       case SOFTPLUS -> {
-        Kernels.softplusExp(x, xo, s, 0, n);
-        Kernels.addOne(s, 0, t, 0, n);
-        Kernels.log(t, 0, t, 0, n);
-        Kernels.softplus(x, xo, s, 0, t, 0, y, yo, n);
+        one(One.MINUS_ABS, x, xo, s, 0, n);
+        one(One.EXP, s, 0, s, 0, n);
+        one(One.ONE_MORE, s, 0, t, 0, n);
+        one(One.LOG, t, 0, t, 0, n);
+        two(Two.LOG_CORRECTED, t, 0, s, 0, t, 0, n);
+        two(Two.ADD_RELU, x, xo, t, 0, y, yo, n);
+      }
+      case SILU -> {
+        one(One.NEGATE, x, xo, s, 0, n);
+        one(One.EXP, s, 0, s, 0, n);
+        two(Two.DIVIDE_BY_ONE_MORE, x, xo, s, 0, y, yo, n);
       }
       case GELU_TANH -> {
-        Kernels.geluExponent(x, xo, s, 0, n);
-        Kernels.geluTanh(x, xo, s, 0, y, yo, n);
+        one(One.GELU_EXPONENT, x, xo, s, 0, n);
+        one(One.EXP, s, 0, s, 0, n);
+        two(Two.DIVIDE_BY_ONE_MORE, x, xo, s, 0, y, yo, n);
       }
-      case ERF -> erf(x, xo, s, y, yo, n);
       case GELU_ERF -> {
-        Kernels.geluErfArgument(x, xo, t, 0, n);
-        erf(t, 0, s, t, 0, n);
-        Kernels.geluErf(x, xo, t, 0, y, yo, n);
+        erfOfScaled(x, xo, t, n);
+        two(Two.GELU_ERF, x, xo, t, 0, y, yo, n);
       }
-      default -> throw new AssertionError(op);
+      case ERF -> erf(x, xo, y, yo, n);
+      case SIN, COS -> throw new AssertionError(op);
     }
   }
 
-  /// `y = erf(x)` for at most a block of whole vectors, by way of `scratch`.
-  static void erf(
-      MemorySegment x, long xo, MemorySegment scratch, MemorySegment y, long yo, int n) {
-    Kernels.erfExponent(x, xo, scratch, 0, n);
-    Kernels.exp(scratch, 0, scratch, 0, n);
-    Kernels.erf(x, xo, scratch, 0, y, yo, n);
+  // The parts that gradients share. Each takes at most a block of whole vectors.
+
+  /// `y = exp(x)`
+  static void exp(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
+    one(One.EXP, x, xo, y, yo, n);
+  }
+
+  /// `y = 1 / (1 + exp(−x))`
+  static void sigmoid(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
+    one(One.NEGATE, x, xo, y, yo, n);
+    one(One.EXP, y, yo, y, yo, n);
+    one(One.INVERSE_OF_ONE_MORE, y, yo, y, yo, n);
+  }
+
+  /// `y = ½(1 + tanh(√(2/π)(x + 0.044715x³)))`, the factor of `x` in GELU.
+  static void geluFactor(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
+    one(One.GELU_EXPONENT, x, xo, y, yo, n);
+    one(One.EXP, y, yo, y, yo, n);
+    one(One.INVERSE_OF_ONE_MORE, y, yo, y, yo, n);
+  }
+
+  /// `y = erf(x/√2)`, y in scratch
+  static void erfOfScaled(MemorySegment x, long xo, MemorySegment y, int n) {
+    one(One.OVER_SQRT_2, x, xo, y, 0, n);
+    erf(y, 0, y, 0, n);
+  }
+
+  private static void erf(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
+    MemorySegment e = Scratch.get().words(Scratch.PASSES + 2, BLOCK);
+    one(One.ERF_EXPONENT, x, xo, e, 0, n);
+    one(One.EXP, e, 0, e, 0, n);
+    two(Two.ERF, x, xo, e, 0, y, yo, n);
+  }
+
+  private static void one(One which, MemorySegment x, long xo, MemorySegment y, long yo, int n) {
+    VectorLoop.call(One.LOOPS, which, x, xo, y, yo, n);
+  }
+
+  private static void two(
+      Two which,
+      MemorySegment a,
+      long ao,
+      MemorySegment b,
+      long bo,
+      MemorySegment y,
+      long yo,
+      int n) {
+    VectorLoop.call(Two.LOOPS, which, a, ao, b, bo, y, yo, n);
   }
 
   /// I32 words; NEGATE, ABS and SIGN only.
@@ -135,185 +179,197 @@ final class UnaryKernels {
     return (x <= 0 ? 0 : x) + log;
   }
 
-  static final class Kernels {
-    static void negate(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        store(load(x, xo + 4L * i).neg(), y, yo + 4L * i);
-      }
-    }
+  /// Loaded only where there are vectors, as [Two].
+  private enum One {
+    NEGATE(
+        (x, xo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            store(load(x, xo + 4L * i).neg(), y, yo + 4L * i);
+          }
+        }),
+    ABS(
+        (x, xo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            store(load(x, xo + 4L * i).abs(), y, yo + 4L * i);
+          }
+        }),
+    SIGN(
+        (x, xo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            store(sign(load(x, xo + 4L * i)), y, yo + 4L * i);
+          }
+        }),
+    SQUARE(
+        (x, xo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            store(square(load(x, xo + 4L * i)), y, yo + 4L * i);
+          }
+        }),
+    SQRT(
+        (x, xo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            store(load(x, xo + 4L * i).sqrt(), y, yo + 4L * i);
+          }
+        }),
+    RSQRT(
+        (x, xo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            store(all(1).div(load(x, xo + 4L * i).sqrt()), y, yo + 4L * i);
+          }
+        }),
+    RECIPROCAL(
+        (x, xo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            store(all(1).div(load(x, xo + 4L * i)), y, yo + 4L * i);
+          }
+        }),
+    EXP(
+        (x, xo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            store(VectorMath.exp(load(x, xo + 4L * i)), y, yo + 4L * i);
+          }
+        }),
+    LOG(
+        (x, xo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            store(VectorMath.log(load(x, xo + 4L * i)), y, yo + 4L * i);
+          }
+        }),
+    RELU(
+        (x, xo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            store(relu(load(x, xo + 4L * i)), y, yo + 4L * i);
+          }
+        }),
+    TWICE_ABS(
+        (x, xo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            store(twice(load(x, xo + 4L * i).abs()), y, yo + 4L * i);
+          }
+        }),
+    MINUS_ABS(
+        (x, xo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            store(load(x, xo + 4L * i).abs().neg(), y, yo + 4L * i);
+          }
+        }),
+    ONE_MORE(
+        (x, xo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            store(load(x, xo + 4L * i).add(1f), y, yo + 4L * i);
+          }
+        }),
+    INVERSE_OF_ONE_MORE(
+        (x, xo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            store(all(1).div(load(x, xo + 4L * i).add(1f)), y, yo + 4L * i);
+          }
+        }),
+    GELU_EXPONENT(
+        (x, xo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            store(VectorMath.geluExponent(load(x, xo + 4L * i)), y, yo + 4L * i);
+          }
+        }),
+    ERF_EXPONENT(
+        (x, xo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            store(VectorMath.erfExponent(load(x, xo + 4L * i)), y, yo + 4L * i);
+          }
+        }),
+    OVER_SQRT_2(
+        (x, xo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            store(load(x, xo + 4L * i).mul(ScalarMath.SQRT_HALF), y, yo + 4L * i);
+          }
+        });
 
-    static void abs(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        store(load(x, xo + 4L * i).abs(), y, yo + 4L * i);
-      }
-    }
+    static final VectorLoop.OfOne[] LOOPS =
+        Arrays.stream(values()).map(value -> value.loop).toArray(VectorLoop.OfOne[]::new);
 
-    static void sign(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        store(sign(load(x, xo + 4L * i)), y, yo + 4L * i);
-      }
-    }
+    private final VectorLoop.OfOne loop;
 
-    static void square(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        store(square(load(x, xo + 4L * i)), y, yo + 4L * i);
-      }
-    }
-
-    static void sqrt(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        store(load(x, xo + 4L * i).sqrt(), y, yo + 4L * i);
-      }
-    }
-
-    static void rsqrt(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        store(all(1).div(load(x, xo + 4L * i).sqrt()), y, yo + 4L * i);
-      }
-    }
-
-    static void reciprocal(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        store(all(1).div(load(x, xo + 4L * i)), y, yo + 4L * i);
-      }
-    }
-
-    static void exp(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        store(VectorMath.exp(load(x, xo + 4L * i)), y, yo + 4L * i);
-      }
-    }
-
-    static void log(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        store(VectorMath.log(load(x, xo + 4L * i)), y, yo + 4L * i);
-      }
-    }
-
-    static void sigmoid(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        store(VectorMath.sigmoid(load(x, xo + 4L * i)), y, yo + 4L * i);
-      }
-    }
-
-    static void relu(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        store(relu(load(x, xo + 4L * i)), y, yo + 4L * i);
-      }
-    }
-
-    static void silu(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        store(silu(load(x, xo + 4L * i)), y, yo + 4L * i);
-      }
-    }
-
-    static void tanhExp(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        store(VectorMath.tanhExp(load(x, xo + 4L * i)), y, yo + 4L * i);
-      }
-    }
-
-    static void tanh(
-        MemorySegment x, long xo, MemorySegment s, long so, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(x, xo + 4L * i);
-        FloatVector v = load(s, so + 4L * i);
-        store(VectorMath.tanh(u, v), y, yo + 4L * i);
-      }
-    }
-
-    static void erfExponent(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        store(VectorMath.erfExponent(load(x, xo + 4L * i)), y, yo + 4L * i);
-      }
-    }
-
-    static void erf(
-        MemorySegment x, long xo, MemorySegment s, long so, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(x, xo + 4L * i);
-        FloatVector v = load(s, so + 4L * i);
-        store(VectorMath.erf(u, v), y, yo + 4L * i);
-      }
-    }
-
-    static void geluExponent(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        store(VectorMath.geluExponent(load(x, xo + 4L * i)), y, yo + 4L * i);
-      }
-    }
-
-    static void geluTanh(
-        MemorySegment x, long xo, MemorySegment s, long so, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(x, xo + 4L * i);
-        FloatVector v = load(s, so + 4L * i);
-        store(u.div(VectorMath.exp(v).add(1f)), y, yo + 4L * i);
-      }
-    }
-
-    static void geluErfArgument(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        store(load(x, xo + 4L * i).mul(ScalarMath.SQRT_HALF), y, yo + 4L * i);
-      }
-    }
-
-    static void geluErf(
-        MemorySegment x, long xo, MemorySegment s, long so, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector u = load(x, xo + 4L * i);
-        FloatVector v = load(s, so + 4L * i);
-        store(u.mul(0.5f).fma(v, u.mul(0.5f)), y, yo + 4L * i);
-      }
-    }
-
-    static void softplusExp(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        store(VectorMath.exp(load(x, xo + 4L * i).abs().neg()), y, yo + 4L * i);
-      }
-    }
-
-    static void addOne(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-      for (int i = 0; i < n; i += LANES) {
-        store(load(x, xo + 4L * i).add(1f), y, yo + 4L * i);
-      }
-    }
-
-    static void softplus(
-        MemorySegment x,
-        long xo,
-        MemorySegment s,
-        long so,
-        MemorySegment t,
-        long to,
-        MemorySegment y,
-        long yo,
-        int n) {
-      for (int i = 0; i < n; i += LANES) {
-        FloatVector e = load(s, so + 4L * i);
-        FloatVector u = e.add(1f);
-        FloatVector log = load(t, to + 4L * i).add(e.sub(u.sub(1f)).div(u));
-        store(relu(load(x, xo + 4L * i)).add(log), y, yo + 4L * i);
-      }
+    One(VectorLoop.OfOne loop) {
+      this.loop = loop;
     }
 
     private static FloatVector square(FloatVector x) {
       return x.mul(x);
     }
 
-    static FloatVector sign(FloatVector x) {
-      return x.blend(0f, x.compare(VectorOperators.EQ, 0f))
-          .blend(1f, x.compare(VectorOperators.GT, 0f))
-          .blend(-1f, x.compare(VectorOperators.LT, 0f));
+    private static FloatVector twice(FloatVector x) {
+      return x.add(x);
     }
+  }
 
-    private static FloatVector relu(FloatVector x) {
-      return x.blend(0f, x.compare(VectorOperators.LE, 0f));
-    }
+  /// Loops over two arguments.
+  private enum Two {
+    TANH(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(VectorMath.tanh(u, v), y, yo + 4L * i);
+          }
+        }),
+    ERF(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(VectorMath.erf(u, v), y, yo + 4L * i);
+          }
+        }),
+    DIVIDE_BY_ONE_MORE(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(u.div(v.add(1f)), y, yo + 4L * i);
+          }
+        }),
+    GELU_ERF(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(u.mul(0.5f).fma(v, u.mul(0.5f)), y, yo + 4L * i);
+          }
+        }),
+    LOG_CORRECTED(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(u.add(v.sub(v.add(1f).sub(1f)).div(v.add(1f))), y, yo + 4L * i);
+          }
+        }),
+    ADD_RELU(
+        (a, ao, b, bo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector u = load(a, ao + 4L * i);
+            FloatVector v = load(b, bo + 4L * i);
+            store(relu(u).add(v), y, yo + 4L * i);
+          }
+        });
 
-    private static FloatVector silu(FloatVector x) {
-      return x.div(VectorMath.exp(x.neg()).add(1f));
+    static final VectorLoop.OfTwo[] LOOPS =
+        Arrays.stream(values()).map(value -> value.loop).toArray(VectorLoop.OfTwo[]::new);
+
+    private final VectorLoop.OfTwo loop;
+
+    Two(VectorLoop.OfTwo loop) {
+      this.loop = loop;
     }
+  }
+
+  static FloatVector sign(FloatVector x) {
+    return x.blend(0f, x.compare(VectorOperators.EQ, 0f))
+        .blend(1f, x.compare(VectorOperators.GT, 0f))
+        .blend(-1f, x.compare(VectorOperators.LT, 0f));
+  }
+
+  private static FloatVector relu(FloatVector x) {
+    return x.blend(0f, x.compare(VectorOperators.LE, 0f));
   }
 }

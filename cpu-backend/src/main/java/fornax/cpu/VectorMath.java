@@ -55,19 +55,13 @@ final class VectorMath {
 
   /// See [ScalarMath#tanh].
   static FloatVector tanh(FloatVector x) {
-    return tanh(x, tanhExp(x));
-  }
-
-  // Functions of an exponential come in parts too, for loops of their own: the compiler gives up on
-  // one that holds all of it (`NodeCountInliningCutoff`) and puts every vector on the heap.
-
-  /// What [#tanh(FloatVector, FloatVector)] needs of `x`.
-  static FloatVector tanhExp(FloatVector x) {
     FloatVector t = x.abs();
-    return exp(t.add(t));
+    return tanh(x, exp(t.add(t)));
   }
 
-  /// The hyperbolic tangent of `x`, given `e = tanhExp(x)`.
+  // Functions of an exponential come in parts too, for loops of their own: see VectorLoop.
+
+  /// The hyperbolic tangent of `x`, given `e = exp(2|x|)`.
   static FloatVector tanh(FloatVector x, FloatVector e) {
     FloatVector far = copySign(constant(1f).sub(constant(2f).div(e.add(1f))), x);
     FloatVector z = x.mul(x);

@@ -45,8 +45,7 @@ final class Cublas {
 
   private static void check(int status, String op) {
     if (status != cublasStatus.CUBLAS_STATUS_SUCCESS) {
-      throw new DeviceException(
-          op + ": cuBLAS failed; got " + cublasStatus.stringFor(status));
+      throw new DeviceException(op + ": cuBLAS failed; got " + cublasStatus.stringFor(status));
     }
   }
 
@@ -55,12 +54,10 @@ final class Cublas {
   /// @param transposed whether it lies by columns
   /// @param leading the distance of its rows, or columns
   /// @param batchStride the distance of the matrices of a batch
-  record Matrix(
-      long address, DType type, boolean transposed, int leading, long batchStride) {}
+  record Matrix(long address, DType type, boolean transposed, int leading, long batchStride) {}
 
   /// `y [M, N] = or += a [M, K]·b [K, N]` for a batch; y lies by rows.
-  void gemm(
-      Matrix a, Matrix b, Matrix y, int m, int n, int k, int batches, boolean accumulate) {
+  void gemm(Matrix a, Matrix b, Matrix y, int m, int n, int k, int batches, boolean accumulate) {
     // cuBLAS counts by columns, where a matrix by rows is its transpose: yᵀ = bᵀ·aᵀ. In F32 no
     // TF32, and no algorithm that reorders by precision.
     int compute =

@@ -16,8 +16,8 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /// One NVIDIA card. Calls enqueue on its compute stream and return; only a readback's `await` and
-/// [#synchronize()] wait. Operands that a fused kernel does not take (mixed types, mostly) fall back
-/// to the default body.
+/// [#synchronize()] wait. Operands that a fused kernel does not take (mixed types, mostly) fall
+/// back to the default body.
 final class CudaBackend implements Backend {
   /// Up to here the k largest are found by k passes, beyond by a sort.
   private static final long TOP_K_PASSES = 64;
@@ -36,8 +36,7 @@ final class CudaBackend implements Backend {
     reduction = new Reduction(device);
     normalization = new Normalization(device);
     indexing = new Indexing(device, elementwise);
-    matmul =
-        new Matmul(device, elementwise, normalization, CudaProbe.get().cublasLibrary.found());
+    matmul = new Matmul(device, elementwise, normalization, CudaProbe.get().cublasLibrary.found());
     optimizers = new Optimizers(device);
   }
 

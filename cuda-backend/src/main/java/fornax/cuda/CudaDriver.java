@@ -84,8 +84,7 @@ final class CudaDriver {
 
   private static int attribute(CUdevice device, int attribute) {
     int[] value = new int[1];
-    check(
-        JCudaDriver.cuDeviceGetAttribute(value, attribute, device), "cuDeviceGetAttribute");
+    check(JCudaDriver.cuDeviceGetAttribute(value, attribute, device), "cuDeviceGetAttribute");
     return value[0];
   }
 

@@ -201,9 +201,10 @@ final class CudaLibraries {
     for (Path root : roots) {
       folders.add(root.resolve("lib64"));
       folders.add(root.resolve("lib"));
-      folders.addAll(children(root.resolve("targets"), "*-linux").stream()
-          .map(target -> target.resolve("lib"))
-          .toList());
+      folders.addAll(
+          children(root.resolve("targets"), "*-linux").stream()
+              .map(target -> target.resolve("lib"))
+              .toList());
     }
     for (Path site : sitePackages()) {
       for (Path wheel : children(site.resolve("nvidia"), "*")) {

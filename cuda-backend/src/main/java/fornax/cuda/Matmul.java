@@ -18,13 +18,7 @@ import org.jspecify.annotations.Nullable;
 final class Matmul {
   /// What `linear.cu` has kernels for.
   private static final Set<Unary> ACTIVATIONS =
-      Set.of(
-          Unary.RELU,
-          Unary.GELU_TANH,
-          Unary.GELU_ERF,
-          Unary.SILU,
-          Unary.TANH,
-          Unary.SIGMOID);
+      Set.of(Unary.RELU, Unary.GELU_TANH, Unary.GELU_ERF, Unary.SILU, Unary.TANH, Unary.SIGMOID);
 
   /// What `matmul.cu` has epilogues for.
   private static final Set<Unary> EPILOGUES = Set.of(Unary.RELU, Unary.GELU_TANH);
@@ -335,8 +329,7 @@ final class Matmul {
     long chunk = Reduction.columnChunk(columns, rows);
     long chunks = (rows + chunk - 1) / chunk;
     try (var work = new Workspace(device.memory())) {
-      NdArray partials =
-          dBias == null ? null : work.allocate(DType.F32, Shape.of(chunks, columns));
+      NdArray partials = dBias == null ? null : work.allocate(DType.F32, Shape.of(chunks, columns));
       device
           .kernel("linearGradient", "linear", "linear_bias_gradient_" + name(activation))
           .array(before)

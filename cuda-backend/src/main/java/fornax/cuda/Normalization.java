@@ -63,8 +63,7 @@ final class Normalization {
       long outer = x.elements() / n / inner;
       String type = Elementwise.lower(x.dtype());
       String kernel = name + (inner == 1 ? group(n) : "_columns_") + type;
-      Launch launch =
-          device.kernel(name, "softmax", kernel).array(x).array(y).size(outer).size(n);
+      Launch launch = device.kernel(name, "softmax", kernel).array(x).array(y).size(outer).size(n);
       run(launch, outer, n, inner);
     }
     return true;
@@ -192,7 +191,8 @@ final class Normalization {
     if (dx != null) {
       Launch launch =
           device
-              .kernel("layerNormGradient", "layernorm", "layer_norm_gradient" + group(columns) + type)
+              .kernel(
+                  "layerNormGradient", "layernorm", "layer_norm_gradient" + group(columns) + type)
               .array(x)
               .array(weight)
               .array(mean)

@@ -55,8 +55,7 @@ final class Nvrtc {
   private static MethodHandle function(
       SymbolLookup symbols, String name, MemoryLayout... arguments) {
     return Linker.nativeLinker()
-        .downcallHandle(
-            symbols.findOrThrow(name), FunctionDescriptor.of(JAVA_INT, arguments));
+        .downcallHandle(symbols.findOrThrow(name), FunctionDescriptor.of(JAVA_INT, arguments));
   }
 
   /// What a compilation gave.
@@ -102,8 +101,7 @@ final class Nvrtc {
   Result compile(String file, String source, Map<String, String> headers, List<String> options) {
     try (var arena = Arena.ofConfined()) {
       List<Map.Entry<String, String>> entries = List.copyOf(headers.entrySet());
-      MemorySegment contents =
-          strings(arena, entries.stream().map(Map.Entry::getValue).toList());
+      MemorySegment contents = strings(arena, entries.stream().map(Map.Entry::getValue).toList());
       MemorySegment names = strings(arena, entries.stream().map(Map.Entry::getKey).toList());
       MemorySegment handle = arena.allocate(ADDRESS);
       int code =

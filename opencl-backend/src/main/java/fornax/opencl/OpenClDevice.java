@@ -136,9 +136,7 @@ record OpenClDevice(
               platformName,
               platform.text(CL10.CL_PLATFORM_VERSION));
       int groupLimit =
-          (int)
-              Math.min(
-                  1 << 20, device.wideNumber(CL10.CL_DEVICE_MAX_WORK_GROUP_SIZE));
+          (int) Math.min(1 << 20, device.wideNumber(CL10.CL_DEVICE_MAX_WORK_GROUP_SIZE));
       long localBytes = device.wideNumber(CL10.CL_DEVICE_LOCAL_MEM_SIZE);
       return new OpenClDevice(
           platform.handle(),
@@ -151,9 +149,7 @@ record OpenClDevice(
           localBytes,
           device.wideNumber(CL10.CL_DEVICE_GLOBAL_MEM_SIZE),
           device.wideNumber(CL10.CL_DEVICE_MAX_MEM_ALLOC_SIZE),
-          Set.copyOf(
-              List.of(
-                  device.text(CL10.CL_DEVICE_EXTENSIONS).split("\\s+"))),
+          Set.copyOf(List.of(device.text(CL10.CL_DEVICE_EXTENSIONS).split("\\s+"))),
           refusal(device, groupLimit, localBytes));
     } catch (RuntimeException e) {
       return new OpenClDevice(
@@ -183,9 +179,7 @@ record OpenClDevice(
       return "it is big-endian";
     }
     if (!atLeast12(device.text(CL10.CL_DEVICE_VERSION))) {
-      return "it has "
-          + device.text(CL10.CL_DEVICE_VERSION)
-          + " and OpenCL 1.2 is needed";
+      return "it has " + device.text(CL10.CL_DEVICE_VERSION) + " and OpenCL 1.2 is needed";
     }
     if (device.text(CL10.CL_DEVICE_PROFILE).equals("EMBEDDED_PROFILE")) {
       return "it has the embedded profile only, whose arithmetic is too coarse";

@@ -4,7 +4,6 @@ import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
-import com.google.errorprone.annotations.CanIgnoreReturnValue;
 import com.google.errorprone.annotations.concurrent.GuardedBy;
 import fornax.array.Layout;
 import fornax.backend.Block;
@@ -110,8 +109,7 @@ final class OpenClQueue implements BlockSource {
         arena.allocateFrom(JAVA_LONG, CL10.CL_CONTEXT_PLATFORM, device.platform(), 0);
     MemorySegment devices = arena.allocateFrom(JAVA_LONG, device.handle());
     context =
-        CL10.nclCreateContext(
-            properties.address(), 1, devices.address(), 0, 0, code.address());
+        CL10.nclCreateContext(properties.address(), 1, devices.address(), 0, 0, code.address());
     OpenClCheck.check(code.get(JAVA_INT, 0), "clCreateContext", device.name());
     queue =
         CL10.nclCreateCommandQueue(
@@ -121,8 +119,7 @@ final class OpenClQueue implements BlockSource {
             code.address());
     OpenClCheck.check(code.get(JAVA_INT, 0), "clCreateCommandQueue", device.name());
     errors =
-        CL10.nclCreateBuffer(
-            context, CL10.CL_MEM_READ_WRITE, ERROR_WORDS * 4L, 0, code.address());
+        CL10.nclCreateBuffer(context, CL10.CL_MEM_READ_WRITE, ERROR_WORDS * 4L, 0, code.address());
     OpenClCheck.check(code.get(JAVA_INT, 0), "clCreateBuffer", device.name());
     clearErrors();
     programs = new Programs(device, context, cache(device));
@@ -161,8 +158,7 @@ final class OpenClQueue implements BlockSource {
     }
     try (Arena local = Arena.ofConfined()) {
       MemorySegment code = local.allocate(JAVA_INT);
-      long handle =
-          CL10.nclCreateBuffer(context, CL10.CL_MEM_READ_WRITE, bytes, 0, code.address());
+      long handle = CL10.nclCreateBuffer(context, CL10.CL_MEM_READ_WRITE, bytes, 0, code.address());
       int result = code.get(JAVA_INT, 0);
       if (result == OpenClCheck.SUCCESS) {
         // Drivers put off the allocation to the first use, where running out is an error of a
@@ -170,13 +166,7 @@ final class OpenClQueue implements BlockSource {
         MemorySegment handles = local.allocateFrom(JAVA_LONG, handle);
         result =
             CL12.nclEnqueueMigrateMemObjects(
-                queue,
-                1,
-                handles.address(),
-                CL12.CL_MIGRATE_MEM_OBJECT_CONTENT_UNDEFINED,
-                0,
-                0,
-                0);
+                queue, 1, handles.address(), CL12.CL_MIGRATE_MEM_OBJECT_CONTENT_UNDEFINED, 0, 0, 0);
         if (result != OpenClCheck.SUCCESS) {
           CL10.clReleaseMemObject(handle);
         }
@@ -202,8 +192,7 @@ final class OpenClQueue implements BlockSource {
     if (length > 0) {
       scratch.set(JAVA_BYTE, 0, value);
       OpenClCheck.check(
-          CL12.nclEnqueueFillBuffer(
-              queue, handle, scratch.address(), 1, start, length, 0, 0, 0),
+          CL12.nclEnqueueFillBuffer(queue, handle, scratch.address(), 1, start, length, 0, 0, 0),
           "clEnqueueFillBuffer",
           device.name());
     }
@@ -463,8 +452,7 @@ final class OpenClQueue implements BlockSource {
     if (failure != null) {
       return;
     }
-    long position =
-        (words.get(JAVA_INT, 4) & 0xffffffffL) | (long) words.get(JAVA_INT, 8) << 32;
+    long position = (words.get(JAVA_INT, 4) & 0xffffffffL) | (long) words.get(JAVA_INT, 8) << 32;
     IndexedLaunch launch = indexed[(number - 1) % REMEMBERED_LAUNCHES];
     failure =
         new IndexOutOfBoundsException(
@@ -672,8 +660,7 @@ final class OpenClQueue implements BlockSource {
 
   // ---- profiling
 
-  /// The time of each kernel since the last call; see
-  /// [fornax.backend.Backend#kernelTimes()].
+  /// The time of each kernel since the last call; see [fornax.backend.Backend#kernelTimes()].
   synchronized List<KernelTime> kernelTimes() {
     readTimes();
     List<KernelTime> table = new ArrayList<>();
