@@ -31,9 +31,7 @@ import org.jspecify.annotations.Nullable;
 /// Every operation of the CPU backend on arrays of odd sizes, all types and layouts, some large
 /// enough for several threads.
 record Cases(String name, double reduced, Consumer<Trial> run) {
-  private static final long[][] SHAPES = {
-    {}, {0}, {1}, {7}, {33}, {3, 129}, {5, 1, 17}, {2, 3, 4, 5}, {64, 3}, {257, 131}
-  };
+  private static final long[][] SHAPES = {{}, {0}, {7}, {5, 1, 17}, {64, 3}, {131, 130}};
 
   /// All cases; `reduced` is the number of elements that one result is summed from.
   static List<Cases> all() {
@@ -182,7 +180,7 @@ record Cases(String name, double reduced, Consumer<Trial> run) {
     for (long[] dims : SHAPES) {
       for (DType from : List.of(F32, BF16, I32, BOOL)) {
         for (DType to : List.of(F32, BF16, I32, BOOL)) {
-          for (Trial.Lie lie : Trial.Lie.values()) {
+          for (Trial.Lie lie : List.of(PLAIN, TRANSPOSED)) {
             add(
                 cases,
                 "copy " + from + to + lie + Arrays.toString(dims),
