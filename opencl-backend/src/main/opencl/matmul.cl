@@ -86,6 +86,15 @@ kernel __attribute__((reqd_work_group_size(LN, LM, 1))) void matmul(
     barrier(CLK_LOCAL_MEM_FENCE);
     // Panels end in zeros, but 0 · inf is NaN: what lies beyond K stays out.
     const int depth = (int)min((INDEX)BK, s.k - k0);
+    // Copies, so that a compiler that keeps `sum` in memory across barriers has it in registers here.
+    VECTOR part[TM][TN];
+#pragma unroll
+    for (int i = 0; i < TM; i++) {
+#pragma unroll
+      for (int j = 0; j < TN; j++) {
+        part[i][j] = sum[i][j];
+      }
+    }
     for (int kk = 0; kk < depth; kk++) {
       float left[TM];
       VECTOR right[TN];
@@ -101,8 +110,15 @@ kernel __attribute__((reqd_work_group_size(LN, LM, 1))) void matmul(
       for (int i = 0; i < TM; i++) {
 #pragma unroll
         for (int j = 0; j < TN; j++) {
-          sum[i][j] = fma((VECTOR)(left[i]), right[j], sum[i][j]);
+          part[i][j] = fma((VECTOR)(left[i]), right[j], part[i][j]);
         }
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < TM; i++) {
+#pragma unroll
+      for (int j = 0; j < TN; j++) {
+        sum[i][j] = part[i][j];
       }
     }
     barrier(CLK_LOCAL_MEM_FENCE);

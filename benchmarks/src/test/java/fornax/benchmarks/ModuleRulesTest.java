@@ -116,7 +116,7 @@ class ModuleRulesTest {
 
   /// Shows that a use of such a library is seen at all.
   @ParameterizedTest
-  @CsvSource("jdk.incubator.vector, fornax.cpu")
+  @CsvSource({"jdk.incubator.vector, fornax.cpu", "org.lwjgl, fornax.opencl"})
   void library_isTouchedByItsOwner(String library, String owner) {
     assertTrue(
         FORNAX.that(resideInAPackage(owner + "..")).stream()

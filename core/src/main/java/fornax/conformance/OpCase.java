@@ -198,6 +198,11 @@ public final class OpCase {
       return inputs;
     }
 
+    /// The elements of all inputs together.
+    public long elements() {
+      return inputs.stream().mapToLong(input -> input.shape().elements()).sum();
+    }
+
     /// Whether gradients are tested on these inputs.
     public boolean testsGradient() {
       return isDifferentiable() && inputs.stream().allMatch(Input::isOrdinary);

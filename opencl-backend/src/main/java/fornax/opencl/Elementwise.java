@@ -34,17 +34,12 @@ final class Elementwise {
   }
 
   void fill(NdArray y, double value) {
+    String type = Types.option("fill", "Y", y);
     if (y.isContiguous()) {
       queue.fillPattern(y, bits(value, y.dtype()), y.dtype().bytes());
       return;
     }
-    launch(
-        "fill",
-        "fill",
-        Types.option("fill", "Y", y),
-        KernelLoops.of("fill", y.layout()),
-        y,
-        number(value, y.dtype()));
+    launch("fill", "fill", type, KernelLoops.of("fill", y.layout()), y, number(value, y.dtype()));
   }
 
   void range(NdArray y, double start, double step) {
@@ -176,7 +171,7 @@ final class Elementwise {
       case BF16 -> DType.toBFloat16((float) value);
       case I32 -> (int) value;
       case BOOL -> value != 0 ? 1 : 0;
-      case F64 -> throw new IllegalStateException(Types.option("fill", "Y", type));
+      case F64 -> throw new IllegalArgumentException("fill: refused above");
     };
   }
 

@@ -40,10 +40,13 @@ final class OpenClBackend implements Backend {
   private final GlobalNorm globalNorm;
 
   OpenClBackend(String id, OpenClDevice device) {
+    this(id, device, Tuning.of(device));
+  }
+
+  OpenClBackend(String id, OpenClDevice device, Tuning tuning) {
     this.id = id;
     this.queue = new OpenClQueue(device);
     this.memory = new Memory(id, queue, (long) (MEMORY_SHARE * device.globalBytes()));
-    Tuning tuning = Tuning.of(device);
     elementwise = new Elementwise(queue, tuning);
     reduction = new Reduction(queue, tuning, memory);
     scan = new Scan(queue, tuning);

@@ -36,7 +36,7 @@ record Tuning(int flat, int narrow, int wide, List<Tile> matmul) {
   /// On a processor a group is a loop that the compiler vectorises: few, wide work-items suit it.
   static Tuning of(OpenClDevice device) {
     if (device.kind() == OpenClDevice.Kind.CPU) {
-      return new Tuning(256, 32, 32, List.of(new Tile(1, 1, 6, 2, 16, 64)));
+      return new Tuning(256, 32, 32, List.of(new Tile(8, 2, 6, 2, 16, 64)));
     }
     int most = Integer.highestOneBit(device.groupLimit());
     Tile small = new Tile(8, 8, 4, 1, 4, 16);

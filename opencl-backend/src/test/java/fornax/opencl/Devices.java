@@ -1,0 +1,51 @@
+package fornax.opencl;
+
+import static org.junit.jupiter.api.Assertions.fail;
+import static org.junit.jupiter.api.Assumptions.abort;
+
+import fornax.backend.DeviceInfo;
+import java.util.Arrays;
+
+/// The device of the tests of this package.
+final class Devices {
+  private Devices() {}
+
+  /// The first device; without one the test is skipped, or fails where `-Dfornax.require` names
+  /// `opencl`.
+  static OpenClDevice first() {
+    DeviceInfo info = new OpenClProvider().devices().getFirst();
+    if (!info.available()) {
+      String missing = "opencl is absent: " + info.reason() + "; " + info.fix();
+      if (Arrays.asList(System.getProperty("fornax.require", "").split(",")).contains("opencl")) {
+        fail(missing);
+      }
+      abort(missing);
+    }
+    return OpenClDevice.all().getFirst();
+  }
+
+  static OpenClBackend open() {
+    return new OpenClBackend("opencl:0", first());
+  }
+
+  /// With `tuning`, whatever suits the device, and as if it had `localBytes` of local memory.
+  static OpenClBackend open(Tuning tuning, long localBytes) {
+    OpenClDevice device = first();
+    return new OpenClBackend(
+        "opencl:0",
+        new OpenClDevice(
+            device.platform(),
+            device.handle(),
+            device.name(),
+            device.kind(),
+            device.version(),
+            device.units(),
+            device.groupLimit(),
+            localBytes,
+            device.globalBytes(),
+            device.allocationBytes(),
+            device.extensions(),
+            device.reason()),
+        tuning);
+  }
+}
