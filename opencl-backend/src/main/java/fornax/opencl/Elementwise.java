@@ -20,10 +20,6 @@ final class Elementwise {
 
   void copy(NdArray x, NdArray y) {
     boolean same = x.dtype() == y.dtype();
-    if (same && x.isContiguous() && y.isContiguous() && x.buffer() != y.buffer()) {
-      queue.copyBytes(x, y);
-      return;
-    }
     launch(
         "copy",
         "copy",
@@ -35,10 +31,6 @@ final class Elementwise {
 
   void fill(NdArray y, double value) {
     String type = Types.option("fill", "Y", y);
-    if (y.isContiguous()) {
-      queue.fillPattern(y, bits(value, y.dtype()), y.dtype().bytes());
-      return;
-    }
     launch("fill", "fill", type, KernelLoops.of("fill", y.layout()), y, number(value, y.dtype()));
   }
 
@@ -163,16 +155,6 @@ final class Elementwise {
   // The number as the kernels take it: NUMBER(type) of common.clh.
   static Object number(double value, DType type) {
     return type == DType.I32 ? (Object) (int) value : (Object) (float) value;
-  }
-
-  private static int bits(double value, DType type) {
-    return switch (type) {
-      case F32 -> Float.floatToRawIntBits((float) value);
-      case BF16 -> DType.toBFloat16((float) value);
-      case I32 -> (int) value;
-      case BOOL -> value != 0 ? 1 : 0;
-      case F64 -> throw new IllegalArgumentException("fill: refused above");
-    };
   }
 
   private static String operator(Compare op) {

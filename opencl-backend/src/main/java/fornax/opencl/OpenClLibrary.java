@@ -1,6 +1,7 @@
 package fornax.opencl;
 
-import java.util.ArrayList;
+import java.lang.foreign.Arena;
+import java.lang.foreign.SymbolLookup;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 import org.lwjgl.opencl.CL;
@@ -22,21 +23,43 @@ final class OpenClLibrary {
   }
 
   private static @Nullable String load() {
-    String wanted = Configuration.OPENCL_LIBRARY_NAME.get();
-    List<String> reasons = new ArrayList<>();
+    List<String> names = names();
     try {
       Configuration.OPENCL_EXPLICIT_INIT.set(true);
-      for (String name : wanted == null ? NAMES : List.of(wanted)) {
-        try {
+      for (String name : names) {
+        if (exists(name)) {
           CL.create(name);
           return null;
-        } catch (UnsatisfiedLinkError _) {
-          reasons.add(name);
         }
       }
     } catch (LinkageError | RuntimeException e) {
       return "LWJGL cannot be used: " + e;
     }
-    return "no OpenCL loader; looked for " + String.join(", ", reasons);
+    return "no OpenCL loader; looked for " + String.join(", ", names);
+  }
+
+  private static List<String> names() {
+    String wanted = Configuration.OPENCL_LIBRARY_NAME.get();
+    if (wanted != null) {
+      return List.of(wanted);
+    }
+    // `oclgrind` preloads its own library, which only those who link to OpenCL would notice.
+    for (String preloaded : System.getenv().getOrDefault("LD_PRELOAD", "").split("[: ]", 0)) {
+      if (preloaded.contains("liboclgrind")) {
+        return List.of(preloaded);
+      }
+    }
+    return NAMES;
+  }
+
+  // LWJGL complains loudly about what it does not find.
+  @SuppressWarnings("restricted")
+  private static boolean exists(String name) {
+    try (Arena arena = Arena.ofConfined()) {
+      SymbolLookup _ = SymbolLookup.libraryLookup(name, arena);
+      return true;
+    } catch (IllegalArgumentException _) {
+      return false;
+    }
   }
 }

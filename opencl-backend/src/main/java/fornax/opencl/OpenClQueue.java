@@ -217,47 +217,6 @@ final class OpenClQueue implements BlockSource {
 
   // ---- transfers
 
-  /// Every element of `y`, contiguous, becomes the `size` bytes of `pattern`.
-  synchronized void fillPattern(NdArray y, int pattern, int size) {
-    if (y.elements() == 0) {
-      return;
-    }
-    scratch.set(JAVA_INT, 0, pattern);
-    OpenClCheck.check(
-        CL12.nclEnqueueFillBuffer(
-            queue,
-            OpenClBlock.handle(y),
-            scratch.address(),
-            size,
-            OpenClBlock.byteOffset(y),
-            y.bytes(),
-            0,
-            0,
-            0),
-        "fill: clEnqueueFillBuffer",
-        device.name());
-  }
-
-  /// Copies bytes between contiguous arrays of one type, which must not overlap.
-  synchronized void copyBytes(NdArray x, NdArray y) {
-    if (x.elements() == 0) {
-      return;
-    }
-    OpenClCheck.check(
-        CL10.nclEnqueueCopyBuffer(
-            queue,
-            OpenClBlock.handle(x),
-            OpenClBlock.handle(y),
-            OpenClBlock.byteOffset(x),
-            OpenClBlock.byteOffset(y),
-            x.bytes(),
-            0,
-            0,
-            0),
-        "copy: clEnqueueCopyBuffer",
-        device.name());
-  }
-
   /// Copies `source` to `y`, contiguous; returns when `source` may be reused.
   synchronized void upload(MemorySegment source, NdArray y) {
     long bytes = y.bytes();

@@ -18,13 +18,13 @@ import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/// Runs kernels under Oclgrind, which finds data races, reads of memory that nobody wrote, and
-/// accesses outside buffers.
+/// Runs kernels under Oclgrind, which finds data races and accesses outside buffers. Reads of
+/// memory that nobody wrote are found by the poison in guarded buffers: see
+/// [OpenClConformanceTest].
 class OclgrindTest {
   private static final long MINUTES = 5;
   private static final Pattern FINDING =
-      Pattern.compile(
-          "(?i)data race|uninitialized|invalid (read|write)|divergence|error at|work-group limit");
+      Pattern.compile("(?i)data race|invalid (read|write)|divergence|error at|work-group limit");
 
   @Test
   void kernels_haveNoFinding(@TempDir Path directory) throws Exception {
@@ -36,7 +36,9 @@ class OclgrindTest {
       abort(missing);
     }
     Path log = directory.resolve("log");
-    List<String> command = new ArrayList<>(List.of("oclgrind", "--data-races", "--uninitialized"));
+    List<String> command = new ArrayList<>(List.of("oclgrind", "--data-races"));
+    // Its interpreter of optimised code does not know every instruction.
+    command.addAll(List.of("--build-options", "-cl-opt-disable"));
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(
         List.of(
