@@ -9,10 +9,13 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.Stream;
 
 /// Finds the CPU, which is always there.
 public final class CpuProvider implements BackendProvider {
+  private static final AtomicBoolean WARNED = new AtomicBoolean();
+
   /// For the service loader.
   public CpuProvider() {}
 
@@ -40,7 +43,7 @@ public final class CpuProvider implements BackendProvider {
 
   @Override
   public Backend open(int index) {
-    if (!Simd.FIX.isEmpty()) {
+    if (!Simd.FIX.isEmpty() && !WARNED.getAndSet(true)) {
       System.getLogger("fornax.cpu")
           .log(System.Logger.Level.WARNING, "cpu: " + Simd.PROBLEM + "; " + Simd.FIX);
     }

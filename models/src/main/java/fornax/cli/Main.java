@@ -24,10 +24,15 @@ public final class Main {
           UsageMessageSpec.SECTION_KEY_OPTION_LIST,
           UsageMessageSpec.SECTION_KEY_FOOTER);
 
+  private static final String LOG_FORMAT = "java.util.logging.SimpleFormatter.format";
+
   private Main() {}
 
   /// Runs a command and ends with its exit code.
   public static void main(String[] args) {
+    if (System.getProperty(LOG_FORMAT) == null) {
+      System.setProperty(LOG_FORMAT, "%5$s%6$s%n"); // a warning is one line, as an error is
+    }
     System.exit(run(Output.ofProcess(), args));
   }
 
