@@ -10,10 +10,8 @@ import picocli.CommandLine.Option;
 
 @CommandLine.Command(
     name = "devices",
-    description = {
-      "Lists the devices of every backend, or why one has none and what to do about it.",
-      "The first that is available is what --device auto takes."
-    })
+    description =
+        "Lists the devices of every backend, or why one has none and what to do about it.")
 final class DevicesCommand extends Command {
   private static final List<String> TITLES = List.of("BACKEND", "DEVICE", "AVAILABLE", "NAME");
 
