@@ -270,7 +270,8 @@ final class TrainCommand extends Command {
         order = 33,
         converter = Numbers.CountOrZero.class,
         description =
-            "Steps between samples; 0: none. Default: a quarter of --steps, but at" + " least 100.")
+            "Steps between samples; 0: none at all. Default: a quarter of --steps, but at"
+                + " least 100.")
     @Nullable Integer sampleEvery;
   }
 

@@ -92,12 +92,12 @@ final class TrainingRun {
   }
 
   private void sumUp(PrintStream to, Trainer.Result result, boolean complete) {
-    if (complete) {
+    if (!complete) {
+      to.printf("stopped after step %d of %d%n", result.steps(), options.steps());
+    } else if (options.reports().sampleEvery() > 0) {
       to.println();
       to.println("sample:");
       to.println(sample(LAST_SAMPLE_TOKENS).indent(2).stripTrailing());
-    } else {
-      to.printf("stopped after step %d of %d%n", result.steps(), options.steps());
     }
     to.println();
     to.printf(
