@@ -88,7 +88,7 @@ __device__ __forceinline__ void matmul(const MatmulArguments& p, const Strided<3
     if (more) {
       load(k0 + BK);
     }
-#pragma unroll
+#pragma unroll 4
     for (int k = 0; k < BK; k++) {
       float av[4 * R];
       float bv[4 * R];
@@ -151,7 +151,7 @@ __device__ __forceinline__ void matmul(const MatmulArguments& p, const Strided<3
       matmul_128_##name(MatmulArguments arguments, Strided<3> batches) {  \
     matmul<OP, 2, 8>(arguments, batches);                                 \
   }                                                                       \
-  extern "C" __global__ void __launch_bounds__(256)                       \
+  extern "C" __global__ void __launch_bounds__(256, 2)                    \
       matmul_64_##name(MatmulArguments arguments, Strided<3> batches) {   \
     matmul<OP, 1, 16>(arguments, batches);                                \
   }

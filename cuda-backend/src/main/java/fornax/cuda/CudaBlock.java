@@ -32,6 +32,9 @@ final class CudaBlock extends Block {
 
   @Override
   protected boolean isFilled(long start, long length, byte value) {
+    if (!device.isOpen()) {
+      return true; // the context took its memory with it
+    }
     byte[] bytes = new byte[Math.toIntExact(length)];
     device.readNow(address + start, bytes);
     for (byte b : bytes) {

@@ -1,5 +1,6 @@
 package fornax.cuda;
 
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import fornax.array.DType;
@@ -492,15 +493,16 @@ final class CudaDevice implements AutoCloseable {
     }
   }
 
-  /// Copies bytes to the host and waits: for guard words.
+  /// Copies bytes to the host and waits: for guard words only, so that it is not counted.
   synchronized void readNow(long address, byte[] bytes) {
     makeCurrent();
     PinnedMemory.Slot slot = pinned.take(bytes.length);
-    copyToHost(address, slot.pointer().address(), bytes.length, compute);
-    waits++;
+    check(
+        JCudaDriver.cuMemcpyDtoHAsync(
+            slot.pointer(), CudaDriver.pointer(address), bytes.length, compute),
+        "cuMemcpyDtoHAsync");
     check(JCudaDriver.cuStreamSynchronize(compute), "readNow");
-    MemorySegment.copy(
-        slot.segment(), java.lang.foreign.ValueLayout.JAVA_BYTE, 0, bytes, 0, bytes.length);
+    MemorySegment.copy(slot.segment(), JAVA_BYTE, 0, bytes, 0, bytes.length);
     pinned.give(slot);
   }
 

@@ -161,34 +161,8 @@ final class Normalization {
     long rows = x.dim(0);
     long columns = x.dim(1);
     String type = Elementwise.lower(x.dtype());
-    if (dWeight != null || dBias != null) { // before dx, which may lie where dy does
-      long chunk = Reduction.columnChunk(columns, rows);
-      long chunks = (rows + chunk - 1) / chunk;
-      try (var work = new Workspace(device.memory())) {
-        NdArray weights =
-            dWeight == null ? null : work.allocate(DType.F32, Shape.of(chunks, columns));
-        NdArray biases = dBias == null ? null : work.allocate(DType.F32, Shape.of(chunks, columns));
-        device
-            .kernel("layerNormGradient", "layernorm", "layer_norm_gradient_parameters_" + type)
-            .array(x)
-            .array(mean)
-            .array(rstd)
-            .array(dy)
-            .array(weights)
-            .array(biases)
-            .size(rows)
-            .size(columns)
-            .size(chunk)
-            .run((columns + 31) / 32, chunks, 1, 32, 8);
-        if (weights != null && dWeight != null) {
-          sumPartials("layerNormGradient", weights, dWeight, accumulate);
-        }
-        if (biases != null && dBias != null) {
-          sumPartials("layerNormGradient", biases, dBias, accumulate);
-        }
-      }
-    }
-    if (dx != null) {
+    try (var work = new Workspace(device.memory())) {
+      NdArray rest = work.allocate(DType.F32, Shape.of(rows));
       Launch launch =
           device
               .kernel(
@@ -199,9 +173,37 @@ final class Normalization {
               .array(rstd)
               .array(dy)
               .array(dx)
+              .array(rest)
               .size(rows)
               .size(columns);
       rows(launch, rows, columns);
+      if (dWeight == null && dBias == null) {
+        return true;
+      }
+      long chunk = Reduction.columnChunk(columns, rows);
+      long chunks = (rows + chunk - 1) / chunk;
+      Shape shape = Shape.of(chunks, columns);
+      NdArray weights = dWeight == null ? null : work.allocate(DType.F32, shape);
+      NdArray biases = dBias == null ? null : work.allocate(DType.F32, shape);
+      device
+          .kernel("layerNormGradient", "layernorm", "layer_norm_gradient_parameters_" + type)
+          .array(x)
+          .array(mean)
+          .array(rest)
+          .array(rstd)
+          .array(dy)
+          .array(weights)
+          .array(biases)
+          .size(rows)
+          .size(columns)
+          .size(chunk)
+          .run((columns + 31) / 32, chunks, 1, 32, 8);
+      if (weights != null && dWeight != null) {
+        sumPartials("layerNormGradient", weights, dWeight, accumulate);
+      }
+      if (biases != null && dBias != null) {
+        sumPartials("layerNormGradient", biases, dBias, accumulate);
+      }
     }
     return true;
   }
