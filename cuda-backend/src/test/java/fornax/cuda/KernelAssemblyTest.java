@@ -1,0 +1,139 @@
+package fornax.cuda;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/// Assembles every kernel for every architecture with NVRTC, which needs no card, and prints what
+/// the assembler says of it: registers, spills, shared memory, and the occupancy that follows.
+class KernelAssemblyTest {
+  private static final Pattern ENTRY = Pattern.compile("entry function '(\\w+)'");
+  private static final Pattern SPILLS =
+      Pattern.compile("(\\d+) bytes stack frame, (\\d+) bytes spill stores");
+  private static final Pattern USED = Pattern.compile("Used (\\d+) registers(.*)");
+  private static final Pattern SHARED = Pattern.compile("(\\d+) bytes smem");
+
+  /// All kernels have blocks of 256 threads.
+  private static final int WARPS = 8;
+
+  /// Kernels that may keep something in local memory: those off the path of a training step.
+  private static final Set<String> COLD =
+      Set.of("unary_strided", "unary_sin_f32", "unary_cos_f32", "unary_sin_bf16", "unary_cos_bf16");
+
+  /// What the assembler says of one kernel.
+  private record Use(String kernel, int registers, int spilled, int shared) {
+    /// Resident warps of a multiprocessor, as a part of the most it can hold. Sources of the
+    /// limits: CUDA C++ Programming Guide, "Technical Specifications per Compute Capability".
+    double occupancy(int capability) {
+      int maxWarps = capability == 75 ? 32 : capability >= 120 ? 48 : 64;
+      int maxBlocks = capability == 75 ? 16 : capability >= 120 ? 24 : 32;
+      int sharedBytes =
+          switch (capability) {
+            case 70 -> 96;
+            case 75 -> 64;
+            case 80 -> 164;
+            case 120 -> 100;
+            default -> 228;
+          };
+      int perWarp = (registers * 32 + 255) / 256 * 256;
+      int blocks = Math.min(maxBlocks, Math.min(maxWarps, 65536 / perWarp) / WARPS);
+      int perBlock = shared + (capability >= 80 ? 1024 : 0);
+      if (perBlock > 0) {
+        blocks = Math.min(blocks, sharedBytes * 1024 / perBlock);
+      }
+      return (double) blocks * WARPS / maxWarps;
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {70, 75, 80, 90, 100, 120})
+  void everyKernel_assemblesWithoutSpills(int capability) {
+    Nvrtc nvrtc = Requirement.nvrtc();
+    if (!nvrtc.knows(capability)) {
+      org.junit.jupiter.api.Assumptions.abort(
+          "NVRTC " + nvrtc.version() + " does not know sm_" + capability);
+    }
+    List<Use> uses =
+        KernelSource.NAMES.parallelStream()
+            .flatMap(name -> assemble(nvrtc, name, capability).stream())
+            .toList();
+    System.out.printf(
+        Locale.ROOT, "sm_%d, NVRTC %s: %d kernels%n", capability, nvrtc.version(), uses.size());
+    for (Use use : uses) {
+      System.out.printf(
+          Locale.ROOT,
+          "  %-44s %3d registers %4d spilled %6d shared %3.0f %% occupancy%n",
+          use.kernel(),
+          use.registers(),
+          use.spilled(),
+          use.shared(),
+          100 * use.occupancy(capability));
+    }
+    assertTrue(uses.size() > 150, () -> "kernels found: " + uses.size());
+    assertEquals(
+        List.of(),
+        uses.stream().filter(use -> use.spilled() > 0 && !COLD.contains(use.kernel())).toList());
+    for (Use use : uses) {
+      assertTrue(use.occupancy(capability) > 0, () -> use + " does not fit");
+    }
+  }
+
+  private static List<Use> assemble(Nvrtc nvrtc, String name, int capability) {
+    String log =
+        CudaCompiler.compile(
+                nvrtc, KernelSource.load(name), "sm_" + capability, List.of("--ptxas-options=-v"))
+            .log();
+    List<Use> uses = new ArrayList<>();
+    String kernel = "";
+    int spilled = 0;
+    for (String line : log.lines().toList()) {
+      Matcher entry = ENTRY.matcher(line);
+      Matcher spills = SPILLS.matcher(line);
+      Matcher used = USED.matcher(line);
+      if (entry.find()) {
+        kernel = entry.group(1);
+      } else if (spills.find()) {
+        spilled = Integer.parseInt(spills.group(2));
+      } else if (used.find()) {
+        Matcher shared = SHARED.matcher(used.group(2));
+        uses.add(
+            new Use(
+                kernel,
+                Integer.parseInt(used.group(1)),
+                spilled,
+                shared.find() ? Integer.parseInt(shared.group(1)) : 0));
+      }
+    }
+    assertFalse(uses.isEmpty(), () -> name + ".cu: no kernel in the assembler's log\n" + log);
+    return uses;
+  }
+
+  @Test
+  void names_areThoseOfTheFolder() throws IOException {
+    try (Stream<Path> files = Files.list(Path.of("src/main/cuda"))) {
+      Set<String> found =
+          files
+              .map(file -> file.getFileName().toString())
+              .filter(file -> file.endsWith(".cu"))
+              .map(file -> file.substring(0, file.length() - 3))
+              .collect(Collectors.toCollection(TreeSet::new));
+      assertEquals(found, new TreeSet<>(KernelSource.NAMES));
+    }
+  }
+}
