@@ -8,7 +8,7 @@
 // Epilogue: v = a·b (+ y where accumulate) (+ bias[n]); before = v; y = f_ACT(v).
 typedef struct {
   INDEX m, n, k;
-  INDEX a_row, a_column, b_row, b_column, y_row, y_column;
+  INDEX a_row, a_column, b_row, b_column, y_row, y_column, bias_stride;
   int accumulate, has_bias, has_before;
 } Matmul;
 
@@ -145,7 +145,7 @@ kernel __attribute__((reqd_work_group_size(LN, LM, 1))) void matmul(
             v += LOAD(Y, y, place);
           }
           if (s.has_bias) {
-            v += LOAD(BIAS, bias, column);
+            v += LOAD(BIAS, bias, column * s.bias_stride);
           }
           if (s.has_before) {
             STORE(BEFORE, before, place, v);
