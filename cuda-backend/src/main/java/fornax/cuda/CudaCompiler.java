@@ -19,6 +19,11 @@ final class CudaCompiler {
   /// The PTX of the jar is for this architecture and all later ones.
   static final int BUILT_CAPABILITY = 70;
 
+  /// The PTX of the jar is of this version, of CUDA 10.0, so that every driver takes it: NVRTC
+  /// names its own, which drivers older than it refuse, but emits nothing newer for these kernels,
+  /// as NVIDIA's assembler confirms in a test.
+  private static final String BUILT_PTX_VERSION = ".version 6.3";
+
   private static final List<String> OPTIONS = List.of("--std=c++17");
 
   private final @Nullable Nvrtc nvrtc;
@@ -62,7 +67,7 @@ final class CudaCompiler {
       }
       return new Code(cached(compiler, source, "compute_" + known), false);
     }
-    byte[] built = KernelSource.builtPtx(source.name());
+    byte[] built = source.builtPtx();
     if (built == null) {
       throw new DeviceException(
           "cuda: cannot compile "
@@ -71,6 +76,18 @@ final class CudaCompiler {
               + CudaProbe.NVRTC_FIX);
     }
     return new Code(built, false);
+  }
+
+  /// PTX for the jar, which every card and driver takes.
+  static byte[] builtPtx(Nvrtc compiler, KernelSource source) {
+    int capability = BUILT_CAPABILITY;
+    while (!compiler.knows(capability)) {
+      capability++; // later versions of NVRTC have dropped the oldest cards
+    }
+    byte[] code = compile(compiler, source, "compute_" + capability, List.of()).code();
+    String ptx = new String(code, StandardCharsets.UTF_8);
+    return (source.ptxMark() + ptx.replaceFirst("\\.version \\S+", BUILT_PTX_VERSION))
+        .getBytes(StandardCharsets.UTF_8);
   }
 
   private byte[] cubin(KernelSource source, int capability) {

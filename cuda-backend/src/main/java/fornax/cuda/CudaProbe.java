@@ -78,7 +78,7 @@ final class CudaProbe {
         remedy = "nvidia-smi shows the driver's state";
       }
     }
-    if (trouble.isEmpty() && nvrtc == null && KernelSource.builtPtx("unary") == null) {
+    if (trouble.isEmpty() && nvrtc == null && KernelSource.load("fill").builtPtx() == null) {
       trouble = "no kernel compiler: libnvrtc.so.12 was not found";
       remedy = NVRTC_FIX;
     }
@@ -167,7 +167,7 @@ final class CudaProbe {
     Nvrtc compiler = nvrtc;
     if (compiler != null) {
       text.append(", version ").append(compiler.version());
-    } else if (KernelSource.builtPtx("unary") != null) {
+    } else if (KernelSource.load("fill").builtPtx() != null) {
       text.append("; the PTX in the jar is used");
     }
     text.append(System.lineSeparator()).append("matmul   ").append(cublasLibrary);

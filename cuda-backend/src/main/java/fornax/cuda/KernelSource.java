@@ -4,6 +4,10 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.Arrays;
+import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -77,10 +81,36 @@ record KernelSource(String name, String text, Map<String, String> headers) {
     return new String(bytes, StandardCharsets.UTF_8);
   }
 
-  /// PTX of the file `name` that was made when the jar was built, or null where NVRTC was absent
-  /// then.
-  static byte @Nullable [] builtPtx(String name) {
-    return resource("ptx/" + name + ".ptx");
+  /// A digest of the text and the headers.
+  String hash() {
+    try {
+      MessageDigest digest = MessageDigest.getInstance("SHA-256");
+      digest.update(text.getBytes(StandardCharsets.UTF_8));
+      for (var header : headers.entrySet()) {
+        digest.update(header.getKey().getBytes(StandardCharsets.UTF_8));
+        digest.update(header.getValue().getBytes(StandardCharsets.UTF_8));
+      }
+      return HexFormat.of().formatHex(digest.digest(), 0, 16);
+    } catch (NoSuchAlgorithmException e) {
+      throw new AssertionError("every JDK has SHA-256", e);
+    }
+  }
+
+  /// PTX of this file that was made when the jar was built; null where NVRTC was absent then, or
+  /// the file has changed since.
+  byte @Nullable [] builtPtx() {
+    byte[] ptx = resource("ptx/" + name + ".ptx");
+    byte[] mark = ptxMark().getBytes(StandardCharsets.UTF_8);
+    boolean fits =
+        ptx != null
+            && ptx.length > mark.length
+            && Arrays.equals(ptx, 0, mark.length, mark, 0, mark.length);
+    return fits ? ptx : null;
+  }
+
+  /// How PTX made of this file begins.
+  String ptxMark() {
+    return "// of " + name + ".cu " + hash() + "\n";
   }
 
   private static byte @Nullable [] resource(String path) {

@@ -26,15 +26,18 @@ class CudaCompilerTest {
 
   @TempDir Path cache;
 
+  private final String code = System.getProperty("fornax.cuda.code", "auto");
+
   @BeforeEach
   void useOwnCache() {
+    System.setProperty("fornax.cuda.code", "auto");
     System.setProperty("fornax.cache", cache.toString());
   }
 
   @AfterEach
   void useUsualCache() {
     System.clearProperty("fornax.cache");
-    System.clearProperty("fornax.cuda.code");
+    System.setProperty("fornax.cuda.code", code);
   }
 
   private List<Path> kernels() throws IOException {
