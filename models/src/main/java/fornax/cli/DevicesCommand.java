@@ -1,5 +1,6 @@
 package fornax.cli;
 
+import fornax.backend.BackendProvider;
 import fornax.backend.Backends;
 import fornax.backend.DeviceInfo;
 import java.io.PrintStream;
@@ -31,6 +32,9 @@ final class DevicesCommand extends Command {
       printJson(devices);
     } else {
       printTable(devices);
+      if (verbose) {
+        printReports();
+      }
     }
     return ExitCode.OK;
   }
@@ -52,6 +56,17 @@ final class DevicesCommand extends Command {
           }
           json.writeEndArray();
         });
+  }
+
+  private void printReports() {
+    for (BackendProvider provider : Backends.providers()) {
+      String report = provider.report();
+      if (!report.isEmpty()) {
+        output.out().println();
+        output.out().println(provider.name());
+        report.lines().forEach(line -> output.out().println("  " + line));
+      }
+    }
   }
 
   private void printTable(List<DeviceInfo> devices) {

@@ -79,4 +79,14 @@ class MainTest {
               json.writeEndObject();
             }));
   }
+
+  @Test
+  void devices_verbose_tellsWhatWasLookedFor() {
+    Cli.Result result = Cli.run("devices", "--verbose");
+    assertEquals(ExitCode.OK, result.code());
+    assertTrue(result.out().startsWith(Cli.run("devices").out()), result.out());
+    for (String library : List.of("libcuda.so.1", "libnvrtc.so.", "libcublas.so.12")) {
+      assertTrue(result.out().contains(library), result.out());
+    }
+  }
 }
