@@ -1,14 +1,24 @@
 package fornax.benchmarks;
 
 import fornax.backend.Backends;
+import fornax.backend.DeviceInfo;
 import fornax.cli.BenchRunner;
 import fornax.cli.UserException;
+import java.io.IOException;
+import java.io.PrintStream;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.SequencedMap;
 import org.jspecify.annotations.Nullable;
 
 /// What `fornax bench` runs.
 public final class Benchmarks implements BenchRunner {
   private static final String SOFTWARE_CUDA = "software CUDA"; // in that device's name
+  private static final String THREADS = "fornax.threads"; // read by Settings
+  private static final int ACCEPTED_RUNS = 3; // the medians of which are a baseline
 
   /// For the service loader.
   public Benchmarks() {}
@@ -32,30 +42,104 @@ public final class Benchmarks implements BenchRunner {
   }
 
   @Override
-  public int suites(Setup setup, String regex, @Nullable Path json) {
-    throw new UserException("bench: no suites yet; need --train");
+  public int suites(Setup setup, String regex, @Nullable Path json) throws IOException {
+    Backends.Opened opened = open(setup);
+    opened.backend().close(); // each suite opens it in a process of its own
+    List<Row> rows = new Suites(opened.device().id(), setup.quick(), setup.out()).run(regex);
+    if (json != null) {
+      Suites.write(rows, json);
+    }
+    return 0;
   }
 
   @Override
-  public int guard(Setup setup, boolean accept) {
-    throw new UserException("bench: no guard yet; need --train");
+  public int guard(Setup setup, boolean accept) throws IOException {
+    if (!setup.device().equals("auto") && !setup.device().equals("cpu")) {
+      throw new UserException(
+          "bench: the guard watches the CPU alone; got --device " + setup.device() + "; need cpu");
+    }
+    String machine = Machine.key();
+    Baseline baseline = Baseline.read(Baseline.file());
+    setup.err().println("machine: " + machine);
+    FractionMeter meter = setup.quick() ? FractionMeter.quick() : FractionMeter.thorough();
+    SequencedMap<String, HotPath> paths = new LinkedHashMap<>();
+    HotPath.ALL.forEach(path -> paths.put(path.name(), path));
+    var guard =
+        new Guard<>(
+            paths,
+            path -> {
+              try (Subject subject = path.open()) {
+                return meter.fraction(subject);
+              }
+            },
+            setup.out());
+    String threads = System.setProperty(THREADS, "1");
+    try {
+      return accept
+          ? accept(guard, baseline, machine, setup.out())
+          : check(guard, baseline.of(machine), setup.out());
+    } finally {
+      if (threads == null) {
+        System.clearProperty(THREADS);
+      } else {
+        System.setProperty(THREADS, threads);
+      }
+    }
+  }
+
+  private static int accept(
+      Guard<HotPath> guard, Baseline baseline, String machine, PrintStream out) throws IOException {
+    Map<String, Double> before = baseline.of(machine);
+    SequencedMap<String, Double> now = guard.baseline(ACCEPTED_RUNS);
+    baseline.accept(machine, now);
+    now.forEach(
+        (path, fraction) ->
+            out.printf(
+                Locale.ROOT,
+                "%-36s  %.4g -> %.4g%n",
+                path,
+                before.getOrDefault(path, Double.NaN),
+                fraction));
+    return 0;
+  }
+
+  static int check(Guard<?> guard, Map<String, Double> baseline, PrintStream out) {
+    List<Guard.Regression> regressions = guard.check(baseline);
+    if (baseline.isEmpty()) {
+      out.println("guard: no baseline for this machine, so nothing is compared; see --accept");
+      return 0;
+    }
+    regressions.forEach(out::println);
+    if (regressions.isEmpty()) {
+      out.printf(
+          Locale.ROOT, "guard: nothing is more than %.0f %% slower%n", 100 * Guard.TOLERANCE);
+      return 0;
+    }
+    return 1;
   }
 
   /// Opens the device and says which one it is.
-  ///
-  /// @throws UserException if it only pretends to be one: its speed says nothing
   private static Backends.Opened open(Setup setup) {
     Backends.Opened opened = Backends.open(setup.device());
-    if (opened.device().name().contains(SOFTWARE_CUDA)) {
+    try {
+      requireHardware(opened.device());
+    } catch (UserException e) {
       opened.backend().close();
-      throw new UserException(
-          "bench: not a device to measure; got "
-              + setup.device()
-              + ", "
-              + opened.device().name()
-              + "; need real hardware, or --device cpu");
+      throw e;
     }
     setup.err().println(opened.reason());
     return opened;
+  }
+
+  /// @throws UserException if `device` only pretends to be one: its speed says nothing
+  static void requireHardware(DeviceInfo device) {
+    if (device.name().contains(SOFTWARE_CUDA)) {
+      throw new UserException(
+          "bench: not a device to measure; got "
+              + device.id()
+              + ", "
+              + device.name()
+              + "; need real hardware, or --device cpu");
+    }
   }
 }

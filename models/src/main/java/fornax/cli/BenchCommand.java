@@ -144,6 +144,7 @@ final class BenchCommand extends Command {
     refuse(train != null && guard, "--train and --guard exclude each other");
     refuse(train != null && quick, "--train and --quick exclude each other; --steps 3 is quick");
     refuse(regex != null && (train != null || guard), "REGEX chooses suites; got " + regex);
+    refuse(threads != null && guard, "--guard measures one thread; got --threads " + threads);
     refuse(json != null && (train != null || guard), "--json is for the suites");
     refuse(train == null && precision != null, "--precision needs --train");
     refuse(train == null && steps != null, "--steps needs --train");
