@@ -1,0 +1,216 @@
+package fornax.benchmarks;
+
+import fornax.backend.Settings;
+import java.io.File;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipFile;
+
+/// Fornax beside PyTorch on this machine: the matrix products of a GPT, and whole training steps,
+/// by turns in one run, so that both meet the same disturbances. Only the ratios mean anything on
+/// another day.
+///
+/// Usage: `Peers FOLDER [ROUNDS]`; the folder takes the unpacked libraries. PyTorch is tuned: its
+/// official CPU build with MKL inside, fused AdamW, an allocator that keeps memory and asks for
+/// huge pages.
+final class Peers {
+  private static final List<String> SHAPES = List.of("nano", "baby", "gpt2");
+  private static final Pattern LINE = Pattern.compile("tok/s best (\\d+) median (\\d+) .*");
+  private static final String NATIVES = "pytorch-native-cpu";
+  private static final String NATIVES_FOLDER = "pytorch/cpu/linux-x86_64/";
+  private static final String KEEP_MEMORY =
+      "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=100000000000"
+          + ":glibc.malloc.top_pad=268435456";
+
+  private final Path natives;
+  private final Path cache;
+  private final String threads = String.valueOf(Settings.threads());
+
+  private Peers(Path folder) throws IOException {
+    natives = unpack(folder.resolve("libtorch"));
+    cache = folder.resolve("javacpp");
+  }
+
+  public static void main(String[] args) throws IOException, InterruptedException {
+    var peers = new Peers(Path.of(args[0]).toAbsolutePath());
+    peers.matmuls();
+    peers.training(args.length > 1 ? Integer.parseInt(args[1]) : 3);
+  }
+
+  /// Copies the shared libraries out of the jar that has them.
+  private static Path unpack(Path folder) throws IOException {
+    if (Files.isDirectory(folder)) {
+      return folder;
+    }
+    Path jar =
+        Arrays.stream(System.getProperty("java.class.path").split(File.pathSeparator))
+            .filter(entry -> entry.contains(NATIVES))
+            .map(Path::of)
+            .findFirst()
+            .orElseThrow(() -> new IllegalStateException("peers: no " + NATIVES + " jar"));
+    Path part = Files.createDirectories(folder.resolveSibling("libtorch.part"));
+    try (var zip = new ZipFile(jar.toFile())) {
+      for (ZipEntry entry : Collections.list(zip.entries())) {
+        if (!entry.isDirectory() && entry.getName().startsWith(NATIVES_FOLDER)) {
+          String name = entry.getName().substring(NATIVES_FOLDER.length());
+          try (InputStream in = zip.getInputStream(entry)) {
+            long _ = Files.copy(in, part.resolve(name), StandardCopyOption.REPLACE_EXISTING);
+          }
+        }
+      }
+    }
+    return Files.move(part, folder);
+  }
+
+  private void matmuls() throws IOException, InterruptedException {
+    System.out.printf(
+        "%-16s  %-16s  %10s  %10s  %6s%n", "MATMUL", "SIZE", "FORNAX", "PYTORCH", "RATIO");
+    double logs = 0;
+    int count = 0;
+    for (String line : run(torch("fornax.benchmarks.MatmulPeers", threads))) {
+      String[] parts = line.split(" ");
+      if (parts.length == 4) {
+        double ours = Double.parseDouble(parts[2]);
+        double theirs = Double.parseDouble(parts[3]);
+        logs += Math.log(ours / theirs);
+        count++;
+        System.out.printf(
+            Locale.ROOT,
+            "%-16s  %-16s  %10.1f  %10.1f  %6.2f%n",
+            parts[0],
+            parts[1],
+            ours,
+            theirs,
+            ours / theirs);
+      }
+    }
+    System.out.printf(
+        Locale.ROOT, "GFLOP/s, %s threads; geometric mean %.2f%n%n", threads, mean(logs, count));
+  }
+
+  private static double mean(double logs, int count) {
+    if (count == 0) {
+      throw new IllegalStateException("peers: no results");
+    }
+    return Math.exp(logs / count);
+  }
+
+  private record Speed(double best, double median) {}
+
+  private void training(int rounds) throws IOException, InterruptedException {
+    Map<String, List<Speed>> ours = new LinkedHashMap<>();
+    Map<String, List<Speed>> theirs = new LinkedHashMap<>();
+    for (int i = 0; i < rounds; i++) {
+      for (String shape : SHAPES) {
+        ours.computeIfAbsent(shape, _ -> new ArrayList<>()).add(speed(run(fornax(shape))));
+        theirs
+            .computeIfAbsent(shape, _ -> new ArrayList<>())
+            .add(speed(run(torch("fornax.benchmarks.TorchTraining", shape, threads))));
+      }
+    }
+    String title = "%-8s  %20s  %20s  %12s%n";
+    System.out.printf(title, "TRAINING", "FORNAX", "PYTORCH", "RATIO");
+    for (String shape : SHAPES) {
+      Speed our = best(ours, shape);
+      Speed their = best(theirs, shape);
+      System.out.printf(
+          Locale.ROOT,
+          title,
+          shape,
+          text(our),
+          text(their),
+          String.format(
+              Locale.ROOT,
+              "%.2f / %.2f",
+              our.best() / their.best(),
+              our.median() / their.median()));
+    }
+    System.out.printf(
+        "tokens/s, best step / best round's median, %s threads, %d rounds%n", threads, rounds);
+  }
+
+  private static String text(Speed speed) {
+    return String.format(Locale.ROOT, "%.0f / %.0f", speed.best(), speed.median());
+  }
+
+  private static Speed best(Map<String, List<Speed>> speeds, String shape) {
+    List<Speed> rounds = speeds.getOrDefault(shape, List.of());
+    return new Speed(
+        rounds.stream().mapToDouble(Speed::best).max().orElseThrow(),
+        rounds.stream().mapToDouble(Speed::median).max().orElseThrow());
+  }
+
+  private static Speed speed(List<String> lines) {
+    for (String line : lines) {
+      Matcher matcher = LINE.matcher(line);
+      if (matcher.matches()) {
+        return new Speed(
+            Double.parseDouble(matcher.group(1)), Double.parseDouble(matcher.group(2)));
+      }
+    }
+    throw new IllegalStateException("peers: no speed; got " + lines);
+  }
+
+  private ProcessBuilder fornax(String shape) {
+    return new ProcessBuilder(
+        java("fornax.cli.Main", "bench", "--device", "cpu", "--train", shape));
+  }
+
+  /// With the official libraries found before JavaCPP's own, and MKL free of other tuning.
+  private ProcessBuilder torch(String main, String... args) {
+    var builder = new ProcessBuilder(java(main, args));
+    builder.environment().keySet().removeIf(name -> name.startsWith("OPENBLAS_"));
+    builder.environment().put("LD_LIBRARY_PATH", natives.toString());
+    builder.environment().put("GLIBC_TUNABLES", KEEP_MEMORY);
+    return builder;
+  }
+
+  private List<String> java(String main, String... args) {
+    List<String> command = new ArrayList<>();
+    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    command.addAll(
+        List.of(
+            "--add-modules=jdk.incubator.vector",
+            "--enable-native-access=ALL-UNNAMED",
+            "--sun-misc-unsafe-memory-access=allow",
+            "-Dorg.bytedeco.javacpp.pathsFirst=true",
+            "-Dorg.bytedeco.javacpp.cachedir=" + cache,
+            "-Dorg.bytedeco.javacpp.maxBytes=0",
+            "-Dorg.bytedeco.javacpp.maxPhysicalBytes=0",
+            "-Djava.library.path=" + natives,
+            "-D" + Torch.LIBRARY + "=" + natives.resolve("libtorch_cpu.so"),
+            "-cp",
+            System.getProperty("java.class.path"),
+            main));
+    command.addAll(List.of(args));
+    return command;
+  }
+
+  private static List<String> run(ProcessBuilder builder) throws IOException, InterruptedException {
+    Process process = builder.redirectError(ProcessBuilder.Redirect.INHERIT).start();
+    process.getOutputStream().close();
+    List<String> lines;
+    try (var out = process.inputReader()) {
+      lines = out.lines().toList();
+    }
+    int code = process.waitFor();
+    if (code != 0) {
+      throw new IllegalStateException(
+          "peers: " + builder.command().getLast() + " ended with " + code + ": " + lines);
+    }
+    return lines;
+  }
+}
