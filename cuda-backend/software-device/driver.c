@@ -23,6 +23,7 @@ static int initialized;
 static char lastMessage[2048];
 static FILE *logFile;
 static u64 contexts;
+static int substituted;   // modules that settings.substitute has taken the place of
 static int liveContexts[8];
 static __thread Context *stack[64];
 static __thread int depth;
@@ -94,6 +95,7 @@ static int set(const char *name, const char *value) {
   if (!strcasecmp(name, "QUIET")) { settings.quiet = atoi(value); return 1; }
   if (!strcasecmp(name, "TIMEOUT")) return (settings.timeoutSeconds = atoi(value)) > 0;
   if (!strcasecmp(name, "CACHE")) { snprintf(settings.cache, sizeof settings.cache, "%s", value); return 1; }
+  if (!strcasecmp(name, "SUBSTITUTE")) { snprintf(settings.substitute, sizeof settings.substitute, "%s", value); substituted = 0; return 1; }
   if (!strcasecmp(name, "LOG")) {
     if (logFile) fclose(logFile);
     logFile = *value ? fopen(value, "a") : NULL;
@@ -108,7 +110,7 @@ static void defaults(void) {
   random_seed(1);
   if (logFile) fclose(logFile);
   logFile = NULL;
-  static const char *const NAMES[] = {"CAPABILITY", "DEVICES", "DRIVER", "MEMORY", "ORDER", "STREAMS", "SEED", "PREEMPT", "RACES", "COUNT", "QUIET", "TIMEOUT", "CACHE", "LOG"};
+  static const char *const NAMES[] = {"CAPABILITY", "DEVICES", "DRIVER", "MEMORY", "ORDER", "STREAMS", "SEED", "PREEMPT", "RACES", "COUNT", "QUIET", "TIMEOUT", "CACHE", "SUBSTITUTE", "LOG"};
   for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
     char variable[64];
     snprintf(variable, sizeof variable, "SOFTWARE_CUDA_%s", NAMES[i]);
@@ -143,6 +145,10 @@ API int softwareCudaSet(const char *name, const char *value) {
 // Why the last call was refused, or what the last fault was.
 API const char *softwareCudaMessage(void);
 API const char *softwareCudaMessage(void) { return lastMessage; }
+
+// How many modules SOFTWARE_CUDA_SUBSTITUTE has taken the place of.
+API int softwareCudaSubstituted(void);
+API int softwareCudaSubstituted(void) { return substituted; }
 
 // ---- messages and the log ----
 
@@ -652,14 +658,39 @@ static int compile(KernelFunction *f, char *error, size_t errorBytes) {
   return 0;
 }
 
+// The text of settings.substitute if it begins with the same kernel as `image`, or null.
+static char *substitute(const char *image) {
+  char *text = NULL, one[512] = "", two[512] = "";
+  size_t bytes = 0;
+  FILE *f = settings.substitute[0] ? fopen(settings.substitute, "r") : NULL;
+  if (!f) return NULL;
+  ssize_t read = getdelim(&text, &bytes, 0, f);
+  fclose(f);
+  const char *entry = strstr(image, ".entry "), *otherEntry = read > 0 ? strstr(text, ".entry ") : NULL;
+  if (entry) sscanf(entry, ".entry %511[^( \t\n]", one);
+  if (otherEntry) sscanf(otherEntry, ".entry %511[^( \t\n]", two);
+  if (one[0] && !strcmp(one, two)) {
+    substituted++;
+    return text;
+  }
+  free(text);
+  return NULL;
+}
+
 static CUresult load_module(Module **out, const char *image, const char *call) {
   ENTER_CONTEXT(c);
   if (!out || !image) return CUDA_ERROR_INVALID_VALUE;
   u32 magic;
   memcpy(&magic, image, 4);
-  if (magic == 0x464c457fu || magic == 0xba55ed50u) return refused(CUDA_ERROR_NO_BINARY_FOR_GPU, call, "a binary; this device runs PTX only");
+  if (magic == 0x464c457fu || magic == 0xba55ed50u) {
+    // No complaint: programs try a binary first.
+    snprintf(lastMessage, sizeof lastMessage, "%s: a binary; this device runs PTX only", call);
+    return CUDA_ERROR_NO_BINARY_FOR_GPU;
+  }
   char error[1024];
-  Ptx *ptx = ptx_parse(image, error, sizeof error);
+  char *other = substitute(image);
+  Ptx *ptx = ptx_parse(other ? other : image, error, sizeof error);
+  free(other);
   if (!ptx) return refused(CUDA_ERROR_INVALID_PTX, call, "%s", error);
   // PTX 8.0 came with CUDA 12.0, 9.0 with 13.0.
   int newest = settings.driverVersion / 1000 == 12 ? 80 + settings.driverVersion / 10 % 10 - (settings.driverVersion >= 12060 ? 1 : 0) : settings.driverVersion / 1000 == 11 ? 70 + settings.driverVersion / 10 % 10 : 90 + settings.driverVersion / 10 % 10;

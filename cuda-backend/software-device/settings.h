@@ -23,6 +23,7 @@ typedef struct Settings {
   int timeoutSeconds;      // SOFTWARE_CUDA_TIMEOUT=300: of one launch
   char log[512];           // SOFTWARE_CUDA_LOG=file of JSON lines
   char cache[512];         // SOFTWARE_CUDA_CACHE=folder of compiled kernels
+  char substitute[512];    // SOFTWARE_CUDA_SUBSTITUTE=PTX file, loaded in place of the module that begins with the same kernel
 } Settings;
 
 extern Settings settings;

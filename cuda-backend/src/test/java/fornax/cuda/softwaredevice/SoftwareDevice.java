@@ -35,6 +35,7 @@ public final class SoftwareDevice {
   private static boolean loaded;
   private static @Nullable MethodHandle set;
   private static @Nullable MethodHandle message;
+  private static @Nullable MethodHandle substituted;
 
   private SoftwareDevice() {}
 
@@ -78,6 +79,10 @@ public final class SoftwareDevice {
           Linker.nativeLinker()
               .downcallHandle(
                   driver.findOrThrow("softwareCudaMessage"), FunctionDescriptor.of(ADDRESS));
+      substituted =
+          Linker.nativeLinker()
+              .downcallHandle(
+                  driver.findOrThrow("softwareCudaSubstituted"), FunctionDescriptor.of(JAVA_INT));
       loadJcuda();
       return null;
     } catch (IOException e) {
@@ -151,6 +156,18 @@ public final class SoftwareDevice {
     try {
       MemorySegment text = (MemorySegment) message.invokeExact();
       return text.reinterpret(4096).getString(0);
+    } catch (Throwable e) {
+      throw new LinkageError("software device: the call failed", e);
+    }
+  }
+
+  /// How many modules the setting `SUBSTITUTE` has taken the place of.
+  public static int substituted() {
+    if (substituted == null) {
+      throw new IllegalStateException("software device: substituted before load");
+    }
+    try {
+      return (int) substituted.invokeExact();
     } catch (Throwable e) {
       throw new LinkageError("software device: the call failed", e);
     }
