@@ -20,6 +20,7 @@ import org.bytedeco.pytorch.Tensor;
 /// What JavaCPP's PyTorch lacks: the fused AdamW kernel, which Python's `AdamW(fused=True)` runs.
 /// Without it PyTorch would update parameter by parameter in many small operations, and look slower
 /// than it is.
+@SuppressWarnings("restricted") // foreign calls are its point
 final class Torch {
   /// The system property with the path of the `libtorch_cpu.so` in use.
   static final String LIBRARY = "fornax.peers.libtorch";
