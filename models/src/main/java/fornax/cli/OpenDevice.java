@@ -3,6 +3,7 @@ package fornax.cli;
 import com.google.errorprone.annotations.MustBeClosed;
 import fornax.backend.Backend;
 import fornax.backend.Backends;
+import fornax.backend.DeviceInfo;
 import fornax.models.gpt.GptConfig;
 import java.io.PrintStream;
 import java.util.Locale;
@@ -15,10 +16,12 @@ final class OpenDevice implements AutoCloseable {
   private static final int INFERENCE_BYTES = 4;
 
   private final Backend backend;
+  private final DeviceInfo info;
   private final @Nullable String threadsBefore;
 
-  private OpenDevice(Backend backend, @Nullable String threadsBefore) {
+  private OpenDevice(Backend backend, DeviceInfo info, @Nullable String threadsBefore) {
     this.backend = backend;
+    this.info = info;
     this.threadsBefore = threadsBefore;
   }
 
@@ -35,7 +38,7 @@ final class OpenDevice implements AutoCloseable {
     try {
       Backends.Opened opened = Backends.open(device);
       err.println(opened.reason());
-      return new OpenDevice(opened.backend(), before);
+      return new OpenDevice(opened.backend(), opened.device(), before);
     } catch (Throwable e) {
       restore(before);
       throw e;
@@ -46,8 +49,9 @@ final class OpenDevice implements AutoCloseable {
     return backend;
   }
 
+  /// What runs record: the device's id, with the name of one that only stands in for hardware.
   String id() {
-    return backend.id();
+    return info.testOnly() ? backend.id() + ", " + info.name() : backend.id();
   }
 
   /// @throws UserException if the parameters, their gradients and the optimiser alone are too much

@@ -1,0 +1,129 @@
+package fornax.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assertions.fail;
+import static org.junit.jupiter.api.Assumptions.abort;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/// Trains on the software CUDA device as a user would on a card: the losses are the CPU's.
+class CudaTrainingTest {
+  private static final ObjectMapper JSON = new ObjectMapper();
+  private static final Path SOFTWARE_DEVICE =
+      Path.of("../cuda-backend/software-device").toAbsolutePath().normalize();
+  private static final Path LIBRARIES =
+      Path.of("../cuda-backend/target/software-device").toAbsolutePath().normalize();
+
+  /// The most that a loss may differ from the CPU's.
+  private static final double TOLERANCE = 5e-6;
+
+  @TempDir Path folder;
+  private Launcher launcher;
+
+  @BeforeEach
+  void prepare() throws IOException, InterruptedException {
+    launcher = Launcher.in(Files.createDirectories(folder.resolve("program")));
+    Process build =
+        new ProcessBuilder(SOFTWARE_DEVICE.resolve("build").toString(), LIBRARIES.toString())
+            .redirectErrorStream(true)
+            .start();
+    String log = text(build);
+    if (build.waitFor() != 0) {
+      missing("the software CUDA device does not build: " + log);
+    }
+    JsonNode devices = JSON.readTree(run("devices", "--json"));
+    for (JsonNode device : devices) {
+      if (device.get("backend").asText().equals("cuda") && !device.get("available").asBoolean()) {
+        missing(device.get("reason").asText() + "; " + device.get("fix").asText());
+      }
+    }
+  }
+
+  private static void missing(String what) {
+    if (Arrays.asList(System.getProperty("fornax.require", "").split(","))
+        .contains("cuda-emulated")) {
+      fail("required by -Dfornax.require but absent: " + what);
+    }
+    abort("absent: " + what);
+  }
+
+  private static String text(Process process) throws IOException {
+    process.getOutputStream().close();
+    return new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+  }
+
+  // Standard output of a run on the software device.
+  private String run(String... arguments) throws IOException, InterruptedException {
+    Path err = folder.resolve("err.txt");
+    ProcessBuilder builder =
+        launcher.command(folder, "-Dfornax.cuda.code=ptx", arguments).redirectError(err.toFile());
+    builder
+        .environment()
+        .merge("LD_LIBRARY_PATH", LIBRARIES.toString(), (before, ours) -> ours + ":" + before);
+    Process process = builder.start();
+    String out = text(process);
+    assertEquals(0, process.waitFor(), Files.readString(err));
+    return out;
+  }
+
+  private List<Double> losses(String device) throws IOException, InterruptedException {
+    String _ =
+        run(
+            ("train --layers 2 --width 48 --heads 2 --context 32 --batch 4 --steps 20"
+                    + " --eval-every 0 --sample-every 0 --dropout 0.1 --out "
+                    + device
+                    + " --device "
+                    + device)
+                .split(" "));
+    List<Double> losses = new ArrayList<>();
+    for (String line : Files.readAllLines(folder.resolve(device).resolve("metrics.jsonl"))) {
+      JsonNode loss = JSON.readTree(line).get("loss");
+      if (loss != null) {
+        losses.add(loss.asDouble());
+      }
+    }
+    return losses;
+  }
+
+  @Test
+  void smallGpt_losesAsOnTheCpu() throws IOException, InterruptedException {
+    List<Double> cpu = losses("cpu");
+    List<Double> cuda = losses("cuda");
+    assertEquals(20, cuda.size());
+    assertTrue(cpu.getLast() < cpu.getFirst() - 0.1, cpu::toString);
+    for (int step = 0; step < 20; step++) {
+      assertEquals(cpu.get(step), cuda.get(step), TOLERANCE, "step " + step);
+    }
+    String device = recordedDevice("cuda");
+    assertTrue(device.startsWith("cuda:0, software CUDA (test only)"), device);
+  }
+
+  private String recordedDevice(String run) throws IOException {
+    Path config = folder.resolve(run).resolve("config.json");
+    return JSON.readTree(config.toFile()).get("device").asText();
+  }
+
+  @Test
+  void auto_doesNotTakeTheSoftwareDevice() throws IOException, InterruptedException {
+    String _ =
+        run(
+            ("train --layers 1 --width 16 --heads 1 --context 8 --batch 1 --steps 1 --eval-every 0"
+                    + " --sample-every 0 --out auto --device auto")
+                .split(" "));
+    String device = recordedDevice("auto");
+    assertFalse(device.startsWith("cuda"), device);
+  }
+}
