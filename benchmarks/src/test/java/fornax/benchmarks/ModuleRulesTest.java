@@ -116,11 +116,7 @@ class ModuleRulesTest {
 
   /// Shows that a use of such a library is seen at all.
   @ParameterizedTest
-  @CsvSource({
-    "jdk.incubator.vector, fornax.cpu",
-    "jcuda, fornax.cuda",
-    "org.lwjgl, fornax.opencl"
-  })
+  @CsvSource({"jdk.incubator.vector, fornax.cpu", "jcuda, fornax.cuda", "org.lwjgl, fornax.opencl"})
   void library_isTouchedByItsOwner(String library, String owner) {
     assertTrue(
         FORNAX.that(resideInAPackage(owner + "..")).stream()
