@@ -78,6 +78,16 @@ final class CudaCompiler {
     return new Code(built, false);
   }
 
+  /// PTX that a driver older than NVRTC takes too.
+  Code portablePtx(KernelSource source) {
+    Nvrtc compiler = nvrtc;
+    byte[] built = source.builtPtx();
+    if (built == null && compiler != null) {
+      built = builtPtx(compiler, source);
+    }
+    return built == null ? ptx(source, BUILT_CAPABILITY) : new Code(built, false);
+  }
+
   /// PTX for the jar, which every card and driver takes.
   static byte[] builtPtx(Nvrtc compiler, KernelSource source) {
     int capability = BUILT_CAPABILITY;

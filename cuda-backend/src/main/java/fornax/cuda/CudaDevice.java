@@ -222,20 +222,32 @@ final class CudaDevice implements AutoCloseable {
         status == CUresult.CUDA_ERROR_NO_BINARY_FOR_GPU
             || status == CUresult.CUDA_ERROR_INVALID_IMAGE;
     if (code.cubin() && refused && Settings.cudaCode() == Settings.CudaCode.AUTO) {
-      System.getLogger("fornax.cuda")
-          .log(
-              System.Logger.Level.INFO,
-              "cuda: "
-                  + id()
-                  + " refuses the cubin of "
-                  + file
-                  + ".cu ("
-                  + CUresult.stringFor(status)
-                  + "), loading PTX");
-      status = load(module, compiler.ptx(source, capability()));
+      logRefusal("cubin", file, status, "loading PTX");
+      code = compiler.ptx(source, capability());
+      status = load(module, code);
+    }
+    if (!code.cubin() && status == CUresult.CUDA_ERROR_UNSUPPORTED_PTX_VERSION) {
+      logRefusal("PTX", file, status, "loading PTX of an older version");
+      status = load(module, compiler.portablePtx(source));
     }
     check(status, "cuModuleLoadData of " + file + ".cu");
     return module;
+  }
+
+  private void logRefusal(String form, String file, int status, String instead) {
+    System.getLogger("fornax.cuda")
+        .log(
+            System.Logger.Level.INFO,
+            "cuda: "
+                + id()
+                + " refuses the "
+                + form
+                + " of "
+                + file
+                + ".cu ("
+                + CUresult.stringFor(status)
+                + "), "
+                + instead);
   }
 
   private static int load(CUmodule module, CudaCompiler.Code code) {

@@ -16,6 +16,7 @@ import fornax.backend.Owner;
 import fornax.backend.Readback;
 import fornax.backend.Unary;
 import fornax.backend.Workspace;
+import fornax.cuda.softwaredevice.SoftwareDevice;
 import fornax.optim.AdamW;
 import fornax.optim.GradientClip;
 import fornax.optim.ParameterGroup;
@@ -286,6 +287,20 @@ class CudaDeviceTest {
       } else {
         System.setProperty("fornax.cuda.code", before);
       }
+    }
+  }
+
+  @Test
+  void ptxTooNewForTheDriver_isReplacedByAnOlderOne() {
+    assumeFalse(TestDevice.isCard(), "a card has one driver");
+    SoftwareDevice.set("DRIVER", "11.8"); // knows PTX up to 7.8; NVRTC 12 makes 8.x
+    try (var fresh = new CudaBackend(CudaDevice.open(CudaProbe.get(), 0));
+        var work = new Workspace(fresh.memory())) {
+      NdArray x = work.allocate(DType.F32, Shape.of(2));
+      fresh.fill(x, 3);
+      assertArrayEquals(new double[] {3, 3}, HostArrays.values(fresh, x));
+    } finally {
+      SoftwareDevice.reset();
     }
   }
 }
