@@ -73,17 +73,18 @@ class ProgramCacheTest {
   void device_readsItsProgramsBack_andRebuildsForeignOnes() throws IOException {
     OpenClDevice _ = Devices.first();
     System.setProperty("fornax.cache", directory.toString());
-    assertEquals(List.of(1, 0), programsOfExp());
-    assertEquals(List.of(0, 1), programsOfExp());
+    int programs = programsOfExp().getFirst();
+    assertEquals(entries().size(), programs);
+    assertEquals(List.of(0, programs), programsOfExp());
     Path entry = entries().getFirst();
     Files.write(entry, new byte[] {1, 2, 3});
-    assertEquals(List.of(1, 0), programsOfExp());
+    assertEquals(List.of(1, programs - 1), programsOfExp());
     // Whole, but not what any driver compiled.
     String name = String.valueOf(entry.getFileName());
     new ProgramCache(directory.resolve("opencl"))
         .write(name.substring(0, name.length() - ".bin".length()), new byte[] {1, 2, 3});
-    assertEquals(List.of(1, 0), programsOfExp());
-    assertEquals(List.of(0, 1), programsOfExp());
+    assertEquals(List.of(1, programs - 1), programsOfExp());
+    assertEquals(List.of(0, programs), programsOfExp());
   }
 
   // Runs one kernel on a fresh device: how many programs were built, how many read.
