@@ -1,13 +1,11 @@
 package fornax.train;
 
-import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import fornax.array.Shape;
 import fornax.backend.Backend;
@@ -27,8 +25,6 @@ import fornax.tensor.Tensors;
 import fornax.train.TrainOptions.OptimizerOptions;
 import fornax.train.TrainOptions.Reports;
 import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -247,30 +243,6 @@ class TrainerTest {
   @Test
   void memory_isFlatOverAThousandSteps() throws IOException {
     assertFlat("cpu", 1000, new Reports(100, 2, 0));
-  }
-
-  @Tag("slow")
-  @Test
-  void residentMemory_isFlatOverAThousandRuns() throws IOException, InterruptedException {
-    assumeTrue(Files.exists(Path.of("/proc/self/status")), "needs Linux: no /proc/self/status");
-    Process process =
-        new ProcessBuilder(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "--add-modules=jdk.incubator.vector",
-                "--enable-native-access=ALL-UNNAMED",
-                "-Xms128m",
-                "-Xmx128m",
-                "-XX:+AlwaysPreTouch",
-                "-XX:+UseSerialGC",
-                "-cp",
-                System.getProperty("java.class.path"),
-                ManyRuns.class.getName(),
-                "1000")
-            .redirectError(ProcessBuilder.Redirect.INHERIT)
-            .start();
-    String grown = new String(process.getInputStream().readAllBytes(), UTF_8).strip();
-    assertEquals(0, process.waitFor());
-    assertTrue(Long.parseLong(grown) < 1024, grown + " KiB more than after 500 runs");
   }
 
   @Test
