@@ -4,6 +4,7 @@ import fornax.array.DType;
 import fornax.array.Shape;
 import fornax.array.ShapeException;
 import fornax.backend.AttentionOptions;
+import fornax.backend.Backend;
 import fornax.backend.NdArray;
 import org.jspecify.annotations.Nullable;
 
@@ -141,8 +142,7 @@ final class AttentionOp {
         call.need(DType.BOOL, "the mask", mask);
         expanded = mask.array().expand(Shape.of(q.dim(0), q.dim(1), q.dim(2), k.dim(2)));
       }
-      DType type = q.dtype() == DType.F64 ? DType.F64 : DType.F32;
-      return new Run(options, expanded, call.allocate(type, q.shape().leading(3)));
+      return new Run(options, expanded, call.allocate(Backend.arithmetic(q), q.shape().leading(3)));
     }
 
     // Saves `saved`, then the log-sum-exp, then the mask and the random state where there are any.

@@ -3,6 +3,7 @@ package fornax.tensor;
 import fornax.array.DType;
 import fornax.array.Shape;
 import fornax.array.ShapeException;
+import fornax.backend.Backend;
 import fornax.backend.NdArray;
 import org.jspecify.annotations.Nullable;
 
@@ -14,7 +15,7 @@ final class NormOp {
       Tensor x, int axes, @Nullable Tensor weight, @Nullable Tensor bias, double epsilon) {
     try (var call = Call.of("layerNorm", inputs(x, weight, bias))) {
       Shape rows = rows(call, x, axes, weight, bias);
-      DType type = statistics(x);
+      DType type = Backend.arithmetic(x.array());
       NdArray flat = call.contiguous(x).reshape(rows);
       NdArray y = call.allocate(x.dtype(), x.shape());
       NdArray mean = call.allocate(type, Shape.of(rows.dim(0)));
@@ -56,7 +57,7 @@ final class NormOp {
       Shape rows = rows(call, x, axes, weight, null);
       NdArray flat = call.contiguous(x).reshape(rows);
       NdArray y = call.allocate(x.dtype(), x.shape());
-      NdArray rstd = call.allocate(statistics(x), Shape.of(rows.dim(0)));
+      NdArray rstd = call.allocate(Backend.arithmetic(x.array()), Shape.of(rows.dim(0)));
       NdArray w = row(call, weight);
       call.backend.rmsNorm(flat, w, epsilon, y.reshape(rows), rstd);
       GradientRule rule =
@@ -117,10 +118,6 @@ final class NormOp {
     }
     long columns = normal.elements();
     return Shape.of(columns == 0 ? 0 : x.elements() / columns, columns);
-  }
-
-  private static DType statistics(Tensor x) {
-    return x.dtype() == DType.F64 ? DType.F64 : DType.F32;
   }
 
   private static @Nullable NdArray row(Call call, @Nullable Tensor parameter) {
