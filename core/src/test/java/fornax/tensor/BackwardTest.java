@@ -11,6 +11,7 @@ import fornax.array.DType;
 import fornax.array.DTypeException;
 import fornax.array.Shape;
 import fornax.array.ShapeException;
+import fornax.backend.Unary;
 import org.junit.jupiter.api.Test;
 
 class BackwardTest extends Fixture {
@@ -43,6 +44,16 @@ class BackwardTest extends Fixture {
     twice.sum().backward();
     assertArrayEquals(new double[] {11, 11}, grad(a));
     assertArrayEquals(new double[] {1, 1}, grad(b));
+  }
+
+  @Test
+  void gradientSharedWithASkip_isNotWrittenOverByTheActivation() {
+    Tensor skip = matrix(1, 2).detach().requiresGrad(true);
+    Tensor w = matrix(1, 2).detach().requiresGrad(true);
+    Tensor hidden = vector(-1).reshape(1, 1).linear(w, null, Unary.RELU); // relu([-1, -2]) = 0
+    hidden.add(skip).mul(matrix(1, 2)).sum().backward();
+    assertArrayEquals(new double[] {1, 2}, grad(skip));
+    assertArrayEquals(new double[] {0, 0}, grad(w));
   }
 
   @Test
