@@ -555,10 +555,15 @@ public interface Backend extends Primitives {
   // ---- profiling
 
   /// The time of each kernel since the last call, the longest first; waits until all enqueued work
-  /// is done. Empty unless [Settings#profile()] was set when the device was opened, and on devices
-  /// that cannot measure it.
+  /// is done. Empty unless [Settings#profile()] was set when the device was opened.
   default List<KernelTime> kernelTimes() {
     return List.of();
+  }
+
+  /// Whether [#kernelTimes()] comes from the device's own clock. Where it does not, [Backends]
+  /// measures whole operations instead, and waits for each of them.
+  default boolean hasKernelClock() {
+    return false;
   }
 
   // ---- for default bodies

@@ -68,7 +68,7 @@ public final class Backends {
     if (best != null && bestInfo != null) {
       String why = passed.isEmpty() ? "" : " (" + String.join("; ", passed) + ")";
       return new Opened(
-          best.open(bestIndex),
+          opened(best, bestIndex),
           bestInfo,
           "device: " + bestInfo.id() + ", " + bestInfo.name() + why);
     }
@@ -90,7 +90,8 @@ public final class Backends {
           throw new DeviceException(
               "device: not available; got " + device + "; " + info.reason() + "; " + info.fix());
         }
-        return new Opened(provider.open(index), info, "device: " + info.id() + ", " + info.name());
+        return new Opened(
+            opened(provider, index), info, "device: " + info.id() + ", " + info.name());
       }
     }
     throw new DeviceException(
@@ -99,6 +100,12 @@ public final class Backends {
             + "; need auto or one of "
             + providers().stream().map(BackendProvider::name).toList()
             + ", with an index where there are several (cuda:1)");
+  }
+
+  @SuppressWarnings("MustBeClosed") // the caller's
+  private static Backend opened(BackendProvider provider, int index) {
+    Backend backend = provider.open(index);
+    return Settings.profile() && !backend.hasKernelClock() ? OpTimes.of(backend) : backend;
   }
 
   private static int index(String device, int colon, List<DeviceInfo> devices) {

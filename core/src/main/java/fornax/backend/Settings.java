@@ -42,7 +42,7 @@ public final class Settings {
     return !"false".equals(System.getProperty("fornax.vector"));
   }
 
-  /// `-Dfornax.profile=true`: backends that can measure the time of each kernel do so (see
+  /// `-Dfornax.profile=true`: devices that are opened measure the time of each kernel (see
   /// [Backend#kernelTimes()]).
   public static boolean profile() {
     return Boolean.getBoolean("fornax.profile");

@@ -12,17 +12,24 @@ import org.jspecify.annotations.Nullable;
 /// The device that a command works on.
 final class OpenDevice implements AutoCloseable {
   private static final String THREADS = "fornax.threads"; // read by Settings
+  private static final String PROFILE = "fornax.profile"; // likewise
   private static final int TRAINING_BYTES = 16; // parameter, gradient and AdamW's two moments
   private static final int INFERENCE_BYTES = 4;
 
   private final Backend backend;
   private final DeviceInfo info;
   private final @Nullable String threadsBefore;
+  private final @Nullable String profileBefore;
 
-  private OpenDevice(Backend backend, DeviceInfo info, @Nullable String threadsBefore) {
+  private OpenDevice(
+      Backend backend,
+      DeviceInfo info,
+      @Nullable String threadsBefore,
+      @Nullable String profileBefore) {
     this.backend = backend;
     this.info = info;
     this.threadsBefore = threadsBefore;
+    this.profileBefore = profileBefore;
   }
 
   /// Opens `device` and says to `err` which one it is and, for `auto`, why not a better one.
@@ -31,16 +38,30 @@ final class OpenDevice implements AutoCloseable {
   /// @throws fornax.backend.DeviceException if there is no such device
   @MustBeClosed
   static OpenDevice open(String device, @Nullable Integer threads, PrintStream err) {
-    String before = System.getProperty(THREADS);
+    return open(device, threads, false, err);
+  }
+
+  /// The same.
+  ///
+  /// @param profile whether the device is to measure the time of its kernels
+  @MustBeClosed
+  static OpenDevice open(
+      String device, @Nullable Integer threads, boolean profile, PrintStream err) {
+    String threadsBefore = System.getProperty(THREADS);
+    String profileBefore = System.getProperty(PROFILE);
     if (threads != null) {
       System.setProperty(THREADS, String.valueOf(threads));
+    }
+    if (profile) {
+      System.setProperty(PROFILE, "true");
     }
     try {
       Backends.Opened opened = Backends.open(device);
       err.println(opened.reason());
-      return new OpenDevice(opened.backend(), opened.device(), before);
+      return new OpenDevice(opened.backend(), opened.device(), threadsBefore, profileBefore);
     } catch (Throwable e) {
-      restore(before);
+      restore(THREADS, threadsBefore);
+      restore(PROFILE, profileBefore);
       throw e;
     }
   }
@@ -84,17 +105,18 @@ final class OpenDevice implements AutoCloseable {
     }
   }
 
-  private static void restore(@Nullable String before) {
+  private static void restore(String property, @Nullable String before) {
     if (before == null) {
-      System.clearProperty(THREADS);
+      System.clearProperty(property);
     } else {
-      System.setProperty(THREADS, before);
+      System.setProperty(property, before);
     }
   }
 
   @Override
   public void close() {
     backend.close();
-    restore(threadsBefore);
+    restore(THREADS, threadsBefore);
+    restore(PROFILE, profileBefore);
   }
 }

@@ -273,6 +273,12 @@ final class TrainCommand extends Command {
             "Steps between samples; 0: none at all. Default: a quarter of --steps, but at"
                 + " least 100.")
     @Nullable Integer sampleEvery;
+
+    @Option(
+        names = "--profile",
+        order = 34,
+        description = "End with the time of each of the device's kernels. Makes steps slower.")
+    boolean profile;
   }
 
   TrainCommand(Output output) {
@@ -292,7 +298,7 @@ final class TrainCommand extends Command {
     Tokenizer tokens = characters ? CharTokenizer.of(text) : new Gpt2Tokenizer();
     TokenDataset dataset = TokenDataset.of(tokens.encode(text), sizes.context());
     GptConfig config = sizes.withVocabulary(tokens.vocabularySize());
-    try (var opened = OpenDevice.open(device, threads, output.err())) {
+    try (var opened = OpenDevice.open(device, threads, reports.profile, output.err())) {
       opened.requireMemoryToTrain(config);
       try (var gpt = new Gpt(config, Weights.on(opened.backend(), seed));
           var trainer = new Trainer(gpt, dataset, options)) {

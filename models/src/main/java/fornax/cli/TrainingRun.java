@@ -128,6 +128,10 @@ final class TrainingRun {
           result.skipped(), result.steps());
     }
     to.println("saved in         " + folder);
+    if (result.profile() != null) {
+      to.println();
+      ProfileTable.print(result.profile(), to);
+    }
     to.println();
     to.println("It writes more with: ./fornax generate --checkpoint " + folder);
     to.flush();

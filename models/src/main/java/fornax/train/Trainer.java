@@ -3,6 +3,7 @@ package fornax.train;
 import fornax.array.DType;
 import fornax.array.Shape;
 import fornax.backend.Backend;
+import fornax.backend.Settings;
 import fornax.data.EvaluationBatches;
 import fornax.data.TokenDataset;
 import fornax.data.TrainingBatches;
@@ -56,6 +57,7 @@ public final class Trainer implements AutoCloseable {
   /// @param tokensPerSecond over all steps, without evaluations and samples
   /// @param time of everything
   /// @param skipped the steps that changed nothing, for their gradients were not finite
+  /// @param profile where the time of the steps went; null unless [Settings#profile()] was set
   public record Result(
       int steps,
       double trainLoss,
@@ -64,7 +66,8 @@ public final class Trainer implements AutoCloseable {
       boolean validationIsWhole,
       double tokensPerSecond,
       Duration time,
-      int skipped) {}
+      int skipped,
+      @Nullable StepProfile profile) {}
 
   /// @throws IllegalArgumentException if the data are for a longer context than the model's
   public Trainer(Gpt model, TokenDataset data, TrainOptions options) {
@@ -217,6 +220,8 @@ public final class Trainer implements AutoCloseable {
     private final long tokensPerStep = options.windowsPerStep() * data.context();
     private final double[] lastLosses =
         new double[Math.clamp(options.steps() / 10, 1, MOST_LAST_STEPS)];
+    private final @Nullable StepProfiler profiler =
+        Settings.profile() ? new StepProfiler(backend, options.steps()) : null;
     private @Nullable Pending pending;
     private long mark = start;
     private long steppingNanos;
@@ -230,6 +235,9 @@ public final class Trainer implements AutoCloseable {
     void began(Pending next) throws IOException {
       report();
       pending = next;
+      if (profiler != null) {
+        profiler.began(next.step());
+      }
     }
 
     private void report() throws IOException {
@@ -254,9 +262,15 @@ public final class Trainer implements AutoCloseable {
     /// Waits for the steps under way and stops the clock.
     void pause() throws IOException {
       report();
+      if (profiler != null) {
+        profiler.pause();
+      }
     }
 
     void resume() {
+      if (profiler != null) {
+        profiler.resume();
+      }
       mark = System.nanoTime();
     }
 
@@ -282,7 +296,8 @@ public final class Trainer implements AutoCloseable {
           whole,
           steps * tokensPerStep * 1e9 / steppingNanos,
           Duration.ofNanos(System.nanoTime() - start),
-          skipped);
+          skipped,
+          profiler == null ? null : profiler.result(steps));
     }
   }
 }

@@ -3,6 +3,7 @@ package fornax.cli;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
@@ -90,6 +91,43 @@ class CommandsTest {
     // 12 characters; GPT-2's sizes: token and position tables, one block, the last norm.
     assertEquals(
         (12 + CONTEXT) * 32 + 12 * 32 * 32 + 13 * 32 + 2 * 32, summary.get("parameters").asInt());
+  }
+
+  @Test
+  void train_profilesItsKernels() {
+    String table =
+        ok(("train --layers=1 --width=16 --heads=2 --context=8 --steps=20 --batch=2"
+                    + " --eval-every=10 --sample-every=10 --profile --out="
+                    + folder.resolve("profiled")
+                    + " --data="
+                    + text)
+                .split(" "))
+            .out();
+    List<String> lines = table.lines().dropWhile(line -> !line.contains("by kernel:")).toList();
+    assertTrue(lines.getFirst().startsWith("18 steps of "), table); // the first tenth left out
+    // Four layers; the head and what the gradients need are plain products.
+    assertEquals("72", cell(lines, "linear", 1), table);
+    assertEquals("18", cell(lines, "attention", 1), table);
+    double kernels = Double.parseDouble(cell(lines, "in kernels", 4));
+    double rest = Double.parseDouble(cell(lines, "not in kernels", 4));
+    assertEquals(100, kernels + rest, 0.11, table);
+    assertTrue(kernels > 0 && rest > 0, table);
+    List<String> rows = lines.stream().skip(2).takeWhile(row -> !row.startsWith("in ")).toList();
+    double before = Double.MAX_VALUE;
+    for (String row : rows) {
+      double total = Double.parseDouble(row.split(" +")[2]);
+      assertTrue(total <= before, table);
+      before = total;
+    }
+    assertNull(System.getProperty("fornax.profile"));
+  }
+
+  private static String cell(List<String> lines, String row, int column) {
+    return lines.stream()
+        .filter(line -> line.startsWith(row + " "))
+        .findFirst()
+        .orElseThrow()
+        .split(" +")[column];
   }
 
   @Test

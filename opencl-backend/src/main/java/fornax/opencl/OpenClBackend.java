@@ -376,6 +376,11 @@ final class OpenClBackend implements Backend {
   }
 
   @Override
+  public boolean hasKernelClock() {
+    return true;
+  }
+
+  @Override
   public void synchronize() {
     queue.synchronize();
   }

@@ -73,7 +73,7 @@ final class OpenClQueue implements BlockSource {
   private final List<Timed> timed = new ArrayList<>();
 
   @GuardedBy("this")
-  private final Map<String, long[]> times = new HashMap<>();
+  private final Map<Launched, long[]> times = new HashMap<>();
 
   private long stagedBytes;
   private long indexedLaunches;
@@ -93,7 +93,9 @@ final class OpenClQueue implements BlockSource {
   /// What a launch that may find a wrong index was.
   private record IndexedLaunch(String op, Layout indices, long size) {}
 
-  private record Timed(String kernel, long event) {}
+  private record Launched(String op, Kernel.Spec kernel) {}
+
+  private record Timed(Launched launched, long event) {}
 
   /// An argument of a kernel: the words of index errors and the launch's number.
   record IndexCheck(String op, Layout indices, long size) {}
@@ -498,7 +500,7 @@ final class OpenClQueue implements BlockSource {
       throw failed(op, kernel, grid, code, "clEnqueueNDRangeKernel");
     }
     if (profiles) {
-      timed.add(new Timed(spec.toString(), scratch.getAtIndex(JAVA_LONG, 6)));
+      timed.add(new Timed(new Launched(op, spec), scratch.getAtIndex(JAVA_LONG, 6)));
       if (timed.size() >= PROFILED_AT_ONCE) {
         readTimes();
       }
@@ -623,7 +625,10 @@ final class OpenClQueue implements BlockSource {
   synchronized List<KernelTime> kernelTimes() {
     readTimes();
     List<KernelTime> table = new ArrayList<>();
-    times.forEach((kernel, sums) -> table.add(new KernelTime(kernel, sums[0], sums[1])));
+    times.forEach(
+        (launched, sums) ->
+            table.add(
+                new KernelTime(launched.op(), launched.kernel().toString(), sums[0], sums[1])));
     times.clear();
     table.sort(Comparator.comparingLong(KernelTime::nanos).reversed());
     return table;
@@ -639,7 +644,7 @@ final class OpenClQueue implements BlockSource {
       long nanos =
           profile(one.event(), CL10.CL_PROFILING_COMMAND_END)
               - profile(one.event(), CL10.CL_PROFILING_COMMAND_START);
-      long[] sums = times.computeIfAbsent(one.kernel(), _ -> new long[2]);
+      long[] sums = times.computeIfAbsent(one.launched(), _ -> new long[2]);
       sums[0]++;
       sums[1] += nanos;
       CL10.clReleaseEvent(one.event());
