@@ -159,6 +159,44 @@ public interface Backend extends Primitives {
     }
   }
 
+  /// A residual stream and its layer norm in one: `sum = x + addend`, and `y`, mean and rstd as
+  /// [#layerNorm(NdArray, NdArray, NdArray, double, NdArray, NdArray, NdArray)] has them of sum.
+  /// Shapes: `x, addend, sum, y [N, C]; weight, bias [C]; mean, rstd [N]`, all contiguous.
+  default void addLayerNorm(
+      NdArray x,
+      NdArray addend,
+      @Nullable NdArray weight,
+      @Nullable NdArray bias,
+      double epsilon,
+      NdArray sum,
+      NdArray y,
+      NdArray mean,
+      NdArray rstd) {
+    binary(ADD, x, addend, sum);
+    layerNorm(sum, weight, bias, epsilon, y, mean, rstd);
+  }
+
+  /// The layer norm's gradient with the one that reached x elsewhere, `skip`, added: `dx = skip +`
+  /// that of [#layerNormGradient(NdArray, NdArray, NdArray, NdArray, NdArray, NdArray, NdArray,
+  /// NdArray, boolean)], which has the other arguments. dx may be skip itself.
+  default void addLayerNormGradient(
+      NdArray x,
+      @Nullable NdArray weight,
+      NdArray mean,
+      NdArray rstd,
+      NdArray dy,
+      NdArray skip,
+      NdArray dx,
+      @Nullable NdArray dWeight,
+      @Nullable NdArray dBias,
+      boolean accumulate) {
+    try (var work = new Workspace(memory())) {
+      NdArray own = work.allocate(arithmetic(x), x.shape());
+      layerNormGradient(x, weight, mean, rstd, dy, own, dWeight, dBias, accumulate);
+      binary(ADD, skip, own, dx);
+    }
+  }
+
   /// `y = x·rstd·weight` over the last axis, `rstd = 1/√(mean(x²) + epsilon)`. Shapes as in
   /// [#layerNorm(NdArray, NdArray, NdArray, double, NdArray, NdArray, NdArray)]. Source:
   /// arXiv:1910.07467.

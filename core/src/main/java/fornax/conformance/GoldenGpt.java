@@ -11,6 +11,7 @@ import fornax.io.HostTensor;
 import fornax.io.SafeTensors;
 import fornax.tensor.AttentionSpec;
 import fornax.tensor.GradMode;
+import fornax.tensor.Residual;
 import fornax.tensor.Scope;
 import fornax.tensor.Tensor;
 import fornax.tensor.Tensors;
@@ -94,15 +95,17 @@ final class GoldenGpt {
         parameter("wte.weight")
             .embedding(tokens)
             .add(parameter("wpe.weight").slice(0, 0, tokens.dim(1)));
+    Residual stream = new Residual(x, norm(x, "h.0.ln_1"));
     for (int layer = 0; layer < layers; layer++) {
       String h = "h." + layer + ".";
-      Tensor qkv = linear(norm(x, h + "ln_1"), h + "attn.c_attn", null);
+      Tensor qkv = linear(stream.normal(), h + "attn.c_attn", null);
       Tensor attended = Tensor.selfAttention(qkv, heads, AttentionSpec.CAUSAL);
-      x = x.add(linear(attended, h + "attn.c_proj", null));
-      Tensor wide = linear(norm(x, h + "ln_2"), h + "mlp.c_fc", Unary.GELU_TANH);
-      x = x.add(linear(wide, h + "mlp.c_proj", null));
+      stream = add(stream, linear(attended, h + "attn.c_proj", null), h + "ln_2");
+      Tensor wide = linear(stream.normal(), h + "mlp.c_fc", Unary.GELU_TANH);
+      String next = layer + 1 < layers ? "h." + (layer + 1) + ".ln_1" : "ln_f";
+      stream = add(stream, linear(wide, h + "mlp.c_proj", null), next);
     }
-    return norm(x, "ln_f").matmul(parameter("wte.weight").transpose());
+    return stream.normal().matmul(parameter("wte.weight").transpose());
   }
 
   private Tensor linear(Tensor x, String name, @Nullable Unary activation) {
@@ -111,6 +114,13 @@ final class GoldenGpt {
 
   private Tensor norm(Tensor x, String name) {
     return x.layerNorm(parameter(name + ".weight"), parameter(name + ".bias"), LAYER_NORM_EPSILON);
+  }
+
+  private Residual add(Residual stream, Tensor addend, String norm) {
+    return stream
+        .sum()
+        .addLayerNorm(
+            addend, parameter(norm + ".weight"), parameter(norm + ".bias"), LAYER_NORM_EPSILON);
   }
 
   private Tensor parameter(String name) {

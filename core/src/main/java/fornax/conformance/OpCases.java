@@ -15,6 +15,7 @@ import fornax.tensor.AttentionSpec;
 import fornax.tensor.Generator;
 import fornax.tensor.LossOptions;
 import fornax.tensor.Reduction;
+import fornax.tensor.Residual;
 import fornax.tensor.Tensor;
 import fornax.tensor.Tensors;
 import java.util.Arrays;
@@ -431,6 +432,27 @@ public final class OpCases {
         OpCase.of("layerNorm.axes", x -> x.layerNorm(2, 1e-5))
             .on(shape(2, 3, 33), shape(5, 7).transposed())
             .reducing(),
+        OpCase.ofAll("addLayerNorm", 4, x -> addLayerNorm(x))
+            .on(shape(3, 33), shape(3, 33), shape(33), shape(33))
+            .on(shape(2, 5, 129), shape(2, 5, 129), shape(129), shape(129).sliced())
+            .on(shape(7, 31).transposed(), shape(7, 31).sliced(), shape(31), shape(31))
+            .on(shape(2, 1025), shape(2, 1025), shape(1025), shape(1025))
+            .on(shape(129, 7), shape(129, 7), shape(7), shape(7))
+            .on(shape(0, 7), shape(0, 7), shape(7), shape(7))
+            .on(shape(31), shape(31), shape(31), shape(31))
+            .on(shape(5, 3, 7), shape(5, 3, 7), shape(3, 7), shape(3, 7))
+            .on(shape(2, 4).values(1e4, -1e4, 1, 2), shape(2, 4), shape(4), shape(4))
+            .roundings(2)
+            .reducing(),
+        OpCase.of("addLayerNorm.product", (x, a) -> product(x.addLayerNorm(a, null, null, 1e-5)))
+            .on(shape(3, 33), shape(3, 33))
+            .on(shape(7, 129), shape(7, 129).transposed())
+            .roundings(2)
+            .reducing(),
+        OpCase.of("addLayerNorm.sum", (x, a) -> sum(x.addLayerNorm(a, null, null, 1e-5)))
+            .on(shape(3, 33), shape(3, 33))
+            .roundings(2)
+            .reducing(),
         OpCase.of("rmsNorm", (x, w) -> x.rmsNorm(w, 1e-5))
             .on(shape(3, 33), shape(33))
             .on(shape(2, 5, 129).sliced(), shape(129))
@@ -443,6 +465,22 @@ public final class OpCases {
         OpCase.of("rmsNorm.plain", x -> x.rmsNorm(null, 1e-5))
             .on(shape(3, 33), shape(7, 129), shape(5, 1).between(0.5, 2))
             .reducing());
+  }
+
+  // Both results, the sum before the norm.
+  private static Tensor addLayerNorm(List<Tensor> x) {
+    Residual y = x.get(0).addLayerNorm(x.get(1), x.get(2), x.get(3), 1e-5);
+    return Tensor.concat(0, y.sum(), y.normal());
+  }
+
+  // Gradients of both that are held nowhere else.
+  private static Tensor product(Residual x) {
+    return x.sum().mul(x.normal());
+  }
+
+  // One array is the gradient of both.
+  private static Tensor sum(Residual x) {
+    return x.sum().add(x.normal());
   }
 
   private static List<OpCase> attention() {

@@ -1,6 +1,7 @@
 package fornax.nn;
 
 import fornax.array.ShapeException;
+import fornax.tensor.Residual;
 import fornax.tensor.Tensor;
 
 /// `y = (x − mean)/√(variance + epsilon)·weight + bias` over the last axis. Shapes: `x, y [..,
@@ -27,5 +28,12 @@ public final class LayerNorm extends Layer {
   @Override
   public Tensor forward(Tensor x) {
     return x.layerNorm(weight, bias, epsilon);
+  }
+
+  /// `x + addend`, and the norm of that. Shapes: all `[.., width]`.
+  ///
+  /// @throws ShapeException if x and addend differ in shape, or their last axis is not `width`
+  public Residual forward(Tensor x, Tensor addend) {
+    return x.addLayerNorm(addend, weight, bias, epsilon);
   }
 }

@@ -208,6 +208,36 @@ final class Backprop {
     enqueue(to);
   }
 
+  /// The gradient that an input has so far, where it is contiguous, for a rule that adds its own to
+  /// it by [#sumTarget(int)] and [#replace(int, NdArray)]; or null.
+  @Nullable NdArray gradientSoFar(int input) {
+    NdArray sum = input(input).gradient;
+    return sum != null && sum.isContiguous() ? sum : null;
+  }
+
+  /// Where to write [#gradientSoFar(int)] with something added: its own array if nobody else holds
+  /// it, or a new one. To be given by [#replace(int, NdArray)].
+  NdArray sumTarget(int input) {
+    Node to = input(input);
+    NdArray before = Objects.requireNonNull(to.gradient);
+    NdArray after = to.writable(before);
+    if (after == before) {
+      hold(after);
+    } else {
+      ungiven.add(after.buffer());
+    }
+    return after;
+  }
+
+  /// Puts `sum`, which contains [#gradientSoFar(int)], in its place; the hold passes over.
+  void replace(int input, NdArray sum) {
+    given(sum);
+    Node to = input(input);
+    to.dropGradient();
+    to.gradient = sum;
+    enqueue(to);
+  }
+
   private void given(NdArray dx) {
     int last = ungiven.lastIndexOf(dx.buffer());
     ungiven.remove(last);

@@ -38,7 +38,8 @@ final class BinaryOp {
     }
   }
 
-  private static DType common(String name, Binary op, Tensor a, Tensor b) {
+  /// The type of `a op b`.
+  static DType common(String name, Binary op, Tensor a, Tensor b) {
     DType s = a.dtype();
     DType t = b.dtype();
     boolean logical = op == Binary.MAXIMUM || op == Binary.MINIMUM;

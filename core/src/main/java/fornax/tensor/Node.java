@@ -201,7 +201,8 @@ final class Node {
     return own;
   }
 
-  private NdArray writable(NdArray sum) {
+  /// `sum` itself where this node alone holds it and it lies densely, or a new array of its shape.
+  NdArray writable(NdArray sum) {
     boolean dense = sum.isContiguous() || sum.rank() >= 2 && sum.transpose().isContiguous();
     return dense && sum.dtype() == dtype && sum.buffer().holders() == 1 ? sum : allocateGradient();
   }

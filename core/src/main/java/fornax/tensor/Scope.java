@@ -49,6 +49,13 @@ public final class Scope implements AutoCloseable {
     return tensor;
   }
 
+  /// Moves both tensors outward; returns them.
+  public Residual keep(Residual residual) {
+    Tensor _ = keep(residual.sum());
+    Tensor _ = keep(residual.normal());
+    return residual;
+  }
+
   /// Moves all `tensors` outward; returns them.
   public List<Tensor> keep(List<Tensor> tensors) {
     for (Tensor tensor : tensors) {

@@ -1031,6 +1031,19 @@ public final class Tensor implements AutoCloseable {
     return NormOp.layerNorm(this, axes, null, null, epsilon);
   }
 
+  /// `sum = x + addend` and `normal = layerNorm(sum)` in one pass, where a branch joins a residual
+  /// stream and the next branch leaves it. Shapes: `x, addend → sum, normal`, all of one shape.
+  /// Gradients: `sum` gets its own `dy` and that of the norm, in one pass as well, and x and addend
+  /// get both.
+  ///
+  /// @throws ShapeException if x and addend differ in shape, or weight and bias do not fit
+  public Residual addLayerNorm(
+      Tensor addend, @Nullable Tensor weight, @Nullable Tensor bias, double epsilon) {
+    Tensor parameter = weight != null ? weight : bias;
+    int axes = parameter == null ? 1 : parameter.rank();
+    return NormOp.addLayerNorm(this, addend, axes, weight, bias, epsilon);
+  }
+
   /// `x / √(mean(x²) + epsilon)·weight` over the axes of `weight`, or the last one where it is
   /// null. Source: arXiv:1910.07467.
   public Tensor rmsNorm(@Nullable Tensor weight, double epsilon) {

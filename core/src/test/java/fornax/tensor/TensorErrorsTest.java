@@ -73,6 +73,9 @@ class TensorErrorsTest extends Fixture {
             "layerNorm: weight or bias does not fit; got [4] for x [2, 3]; need [3]",
             () -> floats(2, 3).layerNorm(floats(4), null, 1e-5)),
         wrong(
+            "addLayerNorm: different shapes; got x [2, 3] and addend [3]; need one shape; expand the smaller one",
+            () -> floats(2, 3).addLayerNorm(floats(3), null, null, 1e-5).sum()),
+        wrong(
             "add: types do not fit; got a F32 [2] and b I32 [2]; need one type; convert with to(...)",
             () -> floats(2).add(ints(2))),
         wrong(

@@ -272,7 +272,36 @@ final class CpuBackend implements Backend {
       @Nullable NdArray dWeight,
       @Nullable NdArray dBias,
       boolean accumulate) {
-    LayerNorm.gradient(this, x, weight, mean, rstd, dy, dx, dWeight, dBias, accumulate);
+    LayerNorm.gradient(this, x, weight, mean, rstd, dy, null, dx, dWeight, dBias, accumulate);
+  }
+
+  @Override
+  public void addLayerNorm(
+      NdArray x,
+      NdArray addend,
+      @Nullable NdArray weight,
+      @Nullable NdArray bias,
+      double epsilon,
+      NdArray sum,
+      NdArray y,
+      NdArray mean,
+      NdArray rstd) {
+    LayerNorm.addForward(this, x, addend, weight, bias, epsilon, sum, y, mean, rstd);
+  }
+
+  @Override
+  public void addLayerNormGradient(
+      NdArray x,
+      @Nullable NdArray weight,
+      NdArray mean,
+      NdArray rstd,
+      NdArray dy,
+      NdArray skip,
+      NdArray dx,
+      @Nullable NdArray dWeight,
+      @Nullable NdArray dBias,
+      boolean accumulate) {
+    LayerNorm.gradient(this, x, weight, mean, rstd, dy, skip, dx, dWeight, dBias, accumulate);
   }
 
   @Override
@@ -290,7 +319,7 @@ final class CpuBackend implements Backend {
       @Nullable NdArray dx,
       @Nullable NdArray dWeight,
       boolean accumulate) {
-    LayerNorm.gradient(this, x, weight, null, rstd, dy, dx, dWeight, null, accumulate);
+    LayerNorm.gradient(this, x, weight, null, rstd, dy, null, dx, dWeight, null, accumulate);
   }
 
   // ---- attention

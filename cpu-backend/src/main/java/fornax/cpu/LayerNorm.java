@@ -27,6 +27,57 @@ final class LayerNorm {
       NdArray y,
       @Nullable NdArray mean,
       NdArray rstd) {
+    forward(b, null, x, weight, bias, epsilon, y, mean, rstd);
+  }
+
+  /// `sum` and its norm, in the same bits as an addition and [#forward] give.
+  static void addForward(
+      CpuBackend b,
+      NdArray x,
+      NdArray addend,
+      @Nullable NdArray weight,
+      @Nullable NdArray bias,
+      double epsilon,
+      NdArray sum,
+      NdArray y,
+      NdArray mean,
+      NdArray rstd) {
+    forward(b, new RowSum(x, addend, sum), sum, weight, bias, epsilon, y, mean, rstd);
+  }
+
+  /// `sum = a + b` by rows.
+  private static final class RowSum {
+    private final int columns;
+    private final Rows a;
+    private final Rows b;
+    private final Rows sum;
+
+    RowSum(NdArray a, NdArray b, NdArray sum) {
+      this.columns = Math.toIntExact(sum.dim(1));
+      this.a = new Rows(a, columns, Scratch.ROWS);
+      this.b = new Rows(b, columns, Scratch.ROWS + 1);
+      this.sum = new Rows(sum, columns, Scratch.ROWS + 2);
+    }
+
+    void run(long row) {
+      MemorySegment as = a.read(row);
+      MemorySegment bs = b.read(row);
+      RowKernels.add(as, a.at(row), bs, b.at(row), sum.write(), sum.at(row), columns);
+      sum.flush(row);
+    }
+  }
+
+  // `before` makes each row of x.
+  private static void forward(
+      CpuBackend b,
+      @Nullable RowSum before,
+      NdArray x,
+      @Nullable NdArray weight,
+      @Nullable NdArray bias,
+      double epsilon,
+      NdArray y,
+      @Nullable NdArray mean,
+      NdArray rstd) {
     int columns = Math.toIntExact(x.dim(1));
     Rows from = new Rows(x, columns, Scratch.ROWS);
     Rows to = new Rows(y, columns, Scratch.ROWS + 1);
@@ -46,6 +97,9 @@ final class LayerNorm {
           x.dim(0),
           (long) COST * columns,
           row -> {
+            if (before != null) {
+              before.run(row);
+            }
             MemorySegment xs = from.read(row);
             MemorySegment ys = to.write();
             long xo = from.at(row);
@@ -71,6 +125,7 @@ final class LayerNorm {
   }
 
   /// @param mean null for RMS normalisation
+  /// @param skip added to dx, which may be skip itself
   static void gradient(
       CpuBackend b,
       NdArray x,
@@ -78,6 +133,7 @@ final class LayerNorm {
       @Nullable NdArray mean,
       NdArray rstd,
       NdArray dy,
+      @Nullable NdArray skip,
       @Nullable NdArray dx,
       @Nullable NdArray dWeight,
       @Nullable NdArray dBias,
@@ -88,7 +144,7 @@ final class LayerNorm {
       NdArray weightSums = dWeight == null ? null : ColumnSums.allocate(work, rows, x.dim(1));
       NdArray biasSums = dBias == null ? null : ColumnSums.allocate(work, rows, x.dim(1));
       NdArray w = floats(b, work, weight, 1, x);
-      var part = new GradientPart(x, w, mean, rstd, dy, dx, weightSums, biasSums);
+      var part = new GradientPart(x, w, mean, rstd, dy, skip, dx, weightSums, biasSums);
       b.workers()
           .parallel(
               2L * COST * x.elements(),
@@ -108,6 +164,7 @@ final class LayerNorm {
     private final int columns;
     private final Rows from;
     private final Rows gradient;
+    private final @Nullable Rows skip;
     private final @Nullable Rows to;
     private final NdArray weight;
     private final @Nullable NdArray mean;
@@ -121,13 +178,15 @@ final class LayerNorm {
         @Nullable NdArray mean,
         NdArray rstd,
         NdArray dy,
+        @Nullable NdArray skip,
         @Nullable NdArray dx,
         @Nullable NdArray weightSums,
         @Nullable NdArray biasSums) {
       this.columns = Math.toIntExact(x.dim(1));
       this.from = new Rows(x, columns, Scratch.ROWS);
       this.gradient = new Rows(dy, columns, Scratch.ROWS + 1);
-      this.to = dx == null ? null : new Rows(dx, columns, Scratch.ROWS + 2);
+      this.skip = skip == null ? null : new Rows(skip, columns, Scratch.ROWS + 2);
+      this.to = dx == null ? null : new Rows(dx, columns, Scratch.ROWS + 3);
       this.weight = weight;
       this.mean = mean;
       this.rstd = rstd;
@@ -165,7 +224,13 @@ final class LayerNorm {
           float a = (float) (sum / columns);
           float b = (float) (dot / columns);
           MemorySegment ds = to.write();
-          RowKernels.normGradient(weighted, 0, normal, 0, factor, a, b, ds, to.at(row), columns);
+          long at = to.at(row);
+          if (skip == null) {
+            RowKernels.normGradient(weighted, 0, normal, 0, factor, a, b, ds, at, columns);
+          } else {
+            RowKernels.normGradient(weighted, 0, normal, 0, factor, a, b, weighted, 0, columns);
+            RowKernels.add(skip.read(row), skip.at(row), weighted, 0, ds, at, columns);
+          }
           to.flush(row);
         }
       }

@@ -97,14 +97,20 @@ final class RowKernels {
 
   /// `y = y + x`
   static void add(MemorySegment xs, long xo, MemorySegment ys, long yo, int n) {
+    add(ys, yo, xs, xo, ys, yo, n);
+  }
+
+  /// `y = a + b`
+  static void add(
+      MemorySegment as, long ao, MemorySegment bs, long bo, MemorySegment ys, long yo, int n) {
     if (Simd.AVAILABLE) {
-      loop(Loop.ADD, xs, xo, xs, xo, ys, yo, 0, 0, 0, n);
+      loop(Loop.ADD, as, ao, bs, bo, ys, yo, 0, 0, 0, n);
       return;
     }
     for (int i = 0; i < n; i++) {
-      float x = xs.get(JAVA_FLOAT, xo + 4L * i);
-      float y = ys.get(JAVA_FLOAT, yo + 4L * i);
-      ys.set(JAVA_FLOAT, yo + 4L * i, y + x);
+      float a = as.get(JAVA_FLOAT, ao + 4L * i);
+      float b = bs.get(JAVA_FLOAT, bo + 4L * i);
+      ys.set(JAVA_FLOAT, yo + 4L * i, a + b);
     }
   }
 
@@ -489,14 +495,14 @@ final class RowKernels {
           int body = n & -LANES;
           for (int i = 0; i < body; i += LANES) {
             FloatVector a = load(as, ao + 4L * i);
-            FloatVector v = load(y, yo + 4L * i);
-            store(v.add(a), y, yo + 4L * i);
+            FloatVector b = load(bs, bo + 4L * i);
+            store(a.add(b), y, yo + 4L * i);
           }
           if (body < n) {
             VectorMask<Float> mask = tail(body, n);
             FloatVector a = load(as, ao + 4L * body, mask);
-            FloatVector v = load(y, yo + 4L * body, mask);
-            store(v.add(a), y, yo + 4L * body, mask);
+            FloatVector b = load(bs, bo + 4L * body, mask);
+            store(a.add(b), y, yo + 4L * body, mask);
           }
           return 0;
         }),

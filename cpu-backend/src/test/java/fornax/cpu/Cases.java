@@ -351,6 +351,8 @@ record Cases(String name, double reduced, Consumer<Trial> run) {
         add(cases, "softmax axis 0" + name, t -> softmax(t, type, 0, dims));
         add(cases, "layerNorm" + name, t -> layerNorm(t, type, true, dims));
         add(cases, "layerNorm plain" + name, t -> layerNorm(t, type, false, dims));
+        add(cases, "addLayerNorm" + name, t -> addLayerNorm(t, type, true, dims));
+        add(cases, "addLayerNorm plain" + name, t -> addLayerNorm(t, type, false, dims));
         add(cases, "rmsNorm" + name, t -> rmsNorm(t, type, dims));
         for (double smoothing : new double[] {0, 0.1}) {
           add(
@@ -410,6 +412,33 @@ record Cases(String name, double reduced, Consumer<Trial> run) {
     t.backend.layerNormGradient(x, weight, mean, rstd, dy, null, t.out(columns), null, false);
     t.backend.layerNormGradient(
         x, weight, mean, rstd, dy, t.out(type, PLAIN, dims), null, null, false);
+  }
+
+  private static void addLayerNorm(Trial t, DType type, boolean affine, long... dims) {
+    long columns = dims[1];
+    NdArray weight = affine ? t.in(columns) : null;
+    NdArray bias = affine ? t.in(columns) : null;
+    NdArray sum = t.out(type, PLAIN, dims);
+    NdArray mean = t.out(dims[0]);
+    NdArray rstd = t.out(dims[0]);
+    NdArray dy = t.in(type, PLAIN, dims);
+    NdArray skip = t.in(type, PLAIN, dims);
+    t.backend.addLayerNorm(
+        t.in(type, PLAIN, dims),
+        t.in(F32, PLAIN, dims),
+        weight,
+        bias,
+        1e-2,
+        sum,
+        t.out(type, PLAIN, dims),
+        mean,
+        rstd);
+    NdArray dx = t.out(type, PLAIN, dims);
+    t.backend.addLayerNormGradient(
+        sum, weight, mean, rstd, dy, skip, dx, t.out(columns), t.out(columns), affine);
+    NdArray both = t.changed(skip);
+    t.backend.addLayerNormGradient(
+        sum, weight, mean, rstd, dy, both, both, null, t.out(columns), false);
   }
 
   private static void rmsNorm(Trial t, DType type, long... dims) {

@@ -8,14 +8,13 @@ import fornax.nn.Dropout;
 import fornax.nn.Embedding;
 import fornax.nn.FeedForward;
 import fornax.nn.Initializer;
-import fornax.nn.Layer;
 import fornax.nn.LayerNorm;
 import fornax.nn.Linear;
 import fornax.nn.Module;
-import fornax.nn.Sequential;
 import fornax.nn.Weights;
 import fornax.tensor.Generator;
 import fornax.tensor.LossOptions;
+import fornax.tensor.Residual;
 import fornax.tensor.Scope;
 import fornax.tensor.Tensor;
 import java.util.ArrayList;
@@ -44,7 +43,7 @@ public final class Gpt extends Module {
   private final Embedding tokenTable;
   private final Embedding positionTable;
   private final Dropout dropout;
-  private final Sequential blocks;
+  private final Blocks blocks;
   private final LayerNorm norm;
 
   /// A model with random parameters: normal with standard deviation 0.02, the layers that write to
@@ -63,13 +62,43 @@ public final class Gpt extends Module {
     for (int i = 0; i < config.layers(); i++) {
       list.add(new Block(config, weights, generator));
     }
-    blocks = child("blocks", new Sequential(list));
+    blocks = child("blocks", new Blocks(list));
     norm = child("norm", new LayerNorm(weights, config.width()));
   }
 
+  /// The blocks; their names are `0`, `1`, ...
+  private static final class Blocks extends Module {
+    private final List<Block> list;
+
+    Blocks(List<Block> list) {
+      this.list = List.copyOf(list);
+      for (int i = 0; i < list.size(); i++) {
+        var _ = child(Integer.toString(i), list.get(i));
+      }
+    }
+
+    /// The residual stream `x` behind the last block, normalised by `last`. Shapes: `[B, T, C] → [B,
+    /// T, C]`.
+    Tensor forward(Tensor x, LayerNorm last) {
+      try (var scope = Scope.open()) {
+        Residual stream = new Residual(x, list.getFirst().attentionNorm.forward(x));
+        for (int i = 0; i < list.size(); i++) {
+          LayerNorm next = i + 1 < list.size() ? list.get(i + 1).attentionNorm : last;
+          Residual before = stream;
+          stream = list.get(i).forward(before, next);
+          before.normal().close();
+          if (i > 0) {
+            before.sum().close();
+          }
+        }
+        return scope.keep(stream.normal()); // [B, T, C]
+      }
+    }
+  }
+
   /// `x + attention(norm(x))`, then the same with the feed-forward layers. Shapes: `[B, T, C] → [B,
-  /// T, C]`.
-  private static final class Block extends Layer {
+  /// T, C]`. Each sum is normalised for the layers behind it as it is made.
+  private static final class Block extends Module {
     private final LayerNorm attentionNorm;
     private final CausalSelfAttention attention;
     private final LayerNorm feedForwardNorm;
@@ -103,12 +132,15 @@ public final class Gpt extends Module {
                   new Dropout(config.dropout(), generator)));
     }
 
-    @Override
-    public Tensor forward(Tensor x) {
+    /// @param next the norm of the layers behind this block
+    Residual forward(Residual stream, LayerNorm next) {
       try (var scope = Scope.open()) {
-        Tensor attended = x.add(attention.forward(attentionNorm.forward(x))); // [B, T, C]
+        Residual attended =
+            feedForwardNorm.forward(
+                stream.sum(), attention.forward(stream.normal())); // [B, T, C] each
         return scope.keep(
-            attended.add(feedForward.forward(feedForwardNorm.forward(attended)))); // [B, T, C]
+            next.forward(
+                attended.sum(), feedForward.forward(attended.normal()))); // [B, T, C] each
       }
     }
   }
@@ -187,7 +219,7 @@ public final class Gpt extends Module {
     try (var scope = Scope.open()) {
       Tensor positions = positionTable.weight().slice(0, 0, length); // [T, C]
       Tensor x = dropout.forward(tokenTable.forward(tokens).add(positions)); // [B, T, C]
-      return scope.keep(norm.forward(blocks.forward(x))); // [B, T, C]
+      return scope.keep(blocks.forward(x, norm)); // [B, T, C]
     }
   }
 
