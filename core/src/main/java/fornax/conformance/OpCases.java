@@ -135,6 +135,11 @@ public final class OpCases {
         OpCase.of("gelu", Tensor::gelu).on(ANY).on(between(-9, 9, FEW)).on(LARGE),
         OpCase.of("geluTanh", Tensor::geluTanh).on(ANY).on(between(-9, 9, FEW)).on(LARGE),
         OpCase.of("erf", Tensor::erf).on(ANY).on(between(-5, 5, FEW)).on(EXTREMES),
+        OpCase.of("logSigmoid", Tensor::logSigmoid)
+            .on(ANY)
+            .on(between(-20, 20, FEW))
+            .on(LARGE)
+            .roundings(3),
         OpCase.of("sin", Tensor::sin).on(ANY).on(between(-99, 99, FEW)).on(LARGE),
         OpCase.of("cos", Tensor::cos).on(ANY).on(between(-99, 99, FEW)).on(LARGE),
         OpCase.of("clamp", x -> x.clamp(-0.5, 0.75)).on(ANY).on(EXTREMES));
@@ -258,6 +263,17 @@ public final class OpCases {
   }
 
   private static List<OpCase> matrices() {
+        OpCase.of("cosineSimilarity", (a, b) -> a.cosineSimilarity(b, -1))
+            .on(shape(3, 33), shape(3, 33))
+            .on(shape(7, 31).transposed(), shape(31))
+            .on(shape(1, 1025), shape(5, 1025).sliced())
+            .on(shape(2, 3).values(0), shape(2, 3))
+            .reducing()
+            .roundings(6),
+        OpCase.of("cosineSimilarity.first", (a, b) -> a.cosineSimilarity(b, 0))
+            .on(shape(33, 3), shape(33, 3))
+            .reducing()
+            .roundings(6),
     return List.of(
         OpCase.of("matmul", Tensor::matmul)
             .on(shape(5, 7), shape(7, 13))
@@ -762,6 +778,10 @@ public final class OpCases {
         OpCase.of("to.flags", x -> x.to(DType.BOOL)).on(ANY).on(EXTREMES).withoutGradient(),
         OpCase.of("to.fromIntegers", x -> x.to(DType.F32)).on(integers(3, 33)).withoutGradient(),
         OpCase.of("to.fromFlags", x -> x.to(DType.F32)).on(flags(3, 33)).withoutGradient(),
+        OpCase.of("sort.first", x -> x.sort(0, true).values()).on(ROWS),
+        OpCase.of("argsort", x -> x.argsort(1, false))
+            .on(shape(3, 33), shape(5, 129, 7).sliced(), shape(2, 10).values(Input.EXTREMES))
+            .withoutGradient(),
         OpCase.of("zeros", x -> Tensors.on(x.backend()).zeros(x.dtype(), x.shape()))
             .on(FEW)
             .withoutGradient(),

@@ -527,6 +527,13 @@ public final class Tensor implements AutoCloseable {
 
   /// `max(x, 0)`
   public Tensor relu() {
+  /// `log sigmoid(x) = −log(1 + e⁻ˣ)`
+  public Tensor logSigmoid() {
+    try (var inner = Scope.open()) {
+      return inner.keep(neg().softplus().neg());
+    }
+  }
+
     return unary(Unary.RELU);
   }
 
@@ -810,6 +817,19 @@ public final class Tensor implements AutoCloseable {
 
   /// The running sum along `axis`.
   public Tensor cumulativeSum(int axis) {
+  /// The cosine of the angle between vectors along `axis`, which is dropped: `Σ a·b / (‖a‖·‖b‖)`,
+  /// norms being at least 1e-8, as PyTorch's. The shapes broadcast.
+  public Tensor cosineSimilarity(Tensor b, int axis) {
+    try (var inner = Scope.open()) {
+      Tensor norms = norm(axis).mul(b.norm(axis));
+      return inner.keep(mul(b).sum(axis, true).div(norms).squeeze(axis));
+    }
+  }
+
+  private Tensor norm(int axis) {
+    return square().sum(axis, true).clamp(1e-16, Double.POSITIVE_INFINITY).sqrt();
+  }
+
     return ReduceOp.cumulativeSum(this, axis);
   }
 
@@ -1226,3 +1246,20 @@ public final class Tensor implements AutoCloseable {
     return array;
   }
 }
+  /// Sorts along `axis`, stably.
+  public Sorted sort(int axis, boolean descending) {
+    int at = shape().axis("sort", axis);
+    try (var inner = Scope.open()) {
+      Sorted last = swapAxes(at, -1).sort(descending);
+      return new Sorted(
+          inner.keep(last.values().swapAxes(at, -1)), inner.keep(last.indices().swapAxes(at, -1)));
+    }
+  }
+
+  /// The indices (I32) that sort along `axis`, stably.
+  public Tensor argsort(int axis, boolean descending) {
+    try (var inner = Scope.open()) {
+      return inner.keep(detach().sort(axis, descending).indices());
+    }
+  }
+
