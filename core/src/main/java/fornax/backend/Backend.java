@@ -246,6 +246,40 @@ public interface Backend extends Primitives {
     }
   }
 
+  /// `y = (x − mean)·rstd·weight + bias` by channels, mean and variance (over n) being those of all
+  /// of a channel's elements, and `rstd = 1/√(variance + epsilon)`. Shapes: `x, y [N, C, L];
+  /// weight, bias, mean, variance [C]`, all contiguous; mean and variance are F32 (F64 if x is).
+  /// What the rounding of the mean leaves is taken away as by [#layerNorm(NdArray, NdArray,
+  /// NdArray, double, NdArray, NdArray, NdArray)]. Source: arXiv:1502.03167.
+  default void batchNorm(
+      NdArray x,
+      @Nullable NdArray weight,
+      @Nullable NdArray bias,
+      double epsilon,
+      NdArray y,
+      NdArray mean,
+      NdArray variance) {
+    BatchNormBody.forward(this, x, weight, bias, epsilon, y, mean, variance);
+  }
+
+  /// With `x̂ = (x − mean)·rstd`: `dx = rstd·weight·(dy − mean(dy) − x̂·mean(dy ⊙ x̂))`, `dWeight =
+  /// Σ dy ⊙ x̂`, `dBias = Σ dy`, means and sums over a channel's elements. A gradient that is null
+  /// is not wanted; dWeight and dBias are added to if `accumulate`.
+  default void batchNormGradient(
+      NdArray x,
+      @Nullable NdArray weight,
+      double epsilon,
+      NdArray mean,
+      NdArray variance,
+      NdArray dy,
+      @Nullable NdArray dx,
+      @Nullable NdArray dWeight,
+      @Nullable NdArray dBias,
+      boolean accumulate) {
+    BatchNormBody.gradient(
+        this, x, weight, epsilon, mean, variance, dy, dx, dWeight, dBias, accumulate);
+  }
+
   // ---- linear layer
 
   /// `y = activation(x·w + bias)`. Shapes: `x [N, K], w [K, M], bias [M] → y, before [N, M]`; x and
@@ -298,6 +332,63 @@ public interface Backend extends Primitives {
         Gradients.sumRows(this, work, dBefore, dBias, accumulate);
       }
     }
+  }
+
+  // ---- convolution
+
+  /// `y[n, o, i, j] = bias[o] + Σ x[n, c, i·stride + r·dilation − padding, ..]·w[o, c, r, s]` over
+  /// the channels c of o's group and the filter's rows r and columns s; outside the image x is 0.
+  /// (A convolution in this field's sense: the filter is not turned round.) Shapes: `x [N, C, H,
+  /// W], w [O, C/groups, h, w], bias [O] → y [N, O, H', W']` with `H' = ⌊(H + 2·padding −
+  /// dilation·(h − 1) − 1)/stride⌋ + 1`, all contiguous. Source: arXiv:1603.07285.
+  default void conv2d(
+      NdArray x, NdArray w, @Nullable NdArray bias, Conv2dOptions options, NdArray y) {
+    Conv2dBody.forward(this, x, w, bias, options, y);
+  }
+
+  /// The gradient of [#conv2d(NdArray, NdArray, NdArray, Conv2dOptions, NdArray)] in x: each
+  /// element of dy, times the filter, added where the filter saw x. All contiguous.
+  default void conv2dInputGradient(NdArray dy, NdArray w, Conv2dOptions options, NdArray dx) {
+    Conv2dBody.inputGradient(this, dy, w, options, dx);
+  }
+
+  /// The gradient of [#conv2d(NdArray, NdArray, NdArray, Conv2dOptions, NdArray)] in w, the sum of
+  /// `dy·x` over images and positions; added to dw if `accumulate`. All contiguous.
+  default void conv2dWeightGradient(
+      NdArray x, NdArray dy, Conv2dOptions options, NdArray dw, boolean accumulate) {
+    Conv2dBody.weightGradient(this, x, dy, options, dw, accumulate);
+  }
+
+  /// The gradient of [#conv2d(NdArray, NdArray, NdArray, Conv2dOptions, NdArray)] in the bias:
+  /// `dBias [O] = Σ dy` over images and positions; added to dBias if `accumulate`. All contiguous.
+  default void conv2dBiasGradient(NdArray dy, NdArray dBias, boolean accumulate) {
+    Gradients.sumChannels(this, dy, dBias, accumulate);
+  }
+
+  // ---- pooling
+
+  /// `y` = the largest element of each window, and `places` (I32) which of the window's elements
+  /// that is, row by row; of equals the first, and NaN counts as largest. What lies outside the
+  /// image is −∞. Shapes: `x [N, C, H, W] → y, places [N, C, H', W']` with `H' = ⌊(H + 2·padding −
+  /// window)/stride⌋ + 1`, all contiguous.
+  default void maxPool2d(NdArray x, Pool2dOptions options, NdArray y, NdArray places) {
+    Pool2dBody.max(this, x, options, y, places);
+  }
+
+  /// `dx` = the sum of dy over the windows whose largest element x was. All contiguous.
+  default void maxPool2dGradient(NdArray places, NdArray dy, Pool2dOptions options, NdArray dx) {
+    Pool2dBody.maxGradient(this, places, dy, options, dx);
+  }
+
+  /// `y` = the mean of each window, in which what lies outside the image is 0 and counts. Shapes as
+  /// in [#maxPool2d(NdArray, Pool2dOptions, NdArray, NdArray)].
+  default void avgPool2d(NdArray x, Pool2dOptions options, NdArray y) {
+    Pool2dBody.mean(this, x, options, y);
+  }
+
+  /// `dx` = the sum of dy over the windows that saw x, divided by a window's size. All contiguous.
+  default void avgPool2dGradient(NdArray dy, Pool2dOptions options, NdArray dx) {
+    Pool2dBody.meanGradient(this, dy, options, dx);
   }
 
   // ---- attention

@@ -182,6 +182,20 @@ final class Gradients {
     }
   }
 
+  // y [C] = or += the sum of x [N, C, H, W] over all axes but C.
+  static void sumChannels(Backend b, NdArray x, NdArray y, boolean accumulate) {
+    NdArray channels = y.reshape(Shape.of(1, y.elements(), 1, 1));
+    if (!accumulate) {
+      b.reduce(Reduce.SUM, x, channels);
+      return;
+    }
+    try (var work = new Workspace(b.memory())) {
+      NdArray sum = work.allocate(Backend.arithmetic(y), channels.shape());
+      b.reduce(Reduce.SUM, x, sum);
+      b.binary(ADD, channels, sum, channels);
+    }
+  }
+
   static long[] append(long[] strides, long stride) {
     long[] longer = Arrays.copyOf(strides, strides.length + 1);
     longer[strides.length] = stride;

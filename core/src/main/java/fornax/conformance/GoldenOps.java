@@ -5,6 +5,7 @@ import fornax.array.Shape;
 import fornax.backend.AdamWFactors;
 import fornax.backend.AdamWSlot;
 import fornax.backend.Backend;
+import fornax.backend.Conv2dOptions;
 import fornax.backend.NdArray;
 import fornax.io.HostTensor;
 import fornax.tensor.AttentionSpec;
@@ -41,10 +42,10 @@ final class GoldenOps {
           "causal_attention",
           "cross_entropy",
           "embedding",
+          "conv2d",
           "adamw",
           "clip_grad_norm" ->
           null;
-      case "conv2d" -> "conv2d is not supported yet";
       default -> "no operator of this name is known";
     };
   }
@@ -93,6 +94,9 @@ final class GoldenOps {
             .matmul(with.flag("transB") ? b.transpose() : b);
       }
       case "embedding" -> get(golden, inputs, "w").embedding(get(golden, inputs, "i"));
+      case "conv2d" ->
+          get(golden, inputs, "x")
+              .conv2d(get(golden, inputs, "w"), inputs.get("b"), conv2dOptions(with));
       case "causal_attention" ->
           Tensor.attention(
               get(golden, inputs, "q"),
@@ -126,6 +130,14 @@ final class GoldenOps {
       throw new IOException("golden: no input " + name + " of " + golden.name());
     }
     return input;
+  }
+
+  private static Conv2dOptions conv2dOptions(Parameters with) throws IOException {
+    return Conv2dOptions.DEFAULT
+        .withStride(with.integer("stride"))
+        .withPadding(with.integer("padding"))
+        .withDilation(with.integer("dilation", 1))
+        .withGroups(with.integer("groups", 1));
   }
 
   private static LossOptions lossOptions(Parameters with) throws IOException {

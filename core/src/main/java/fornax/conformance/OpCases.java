@@ -7,7 +7,10 @@ import fornax.array.Shape;
 import fornax.backend.AdamWFactors;
 import fornax.backend.AdamWSlot;
 import fornax.backend.Backend;
+import fornax.backend.Conv2dOptions;
+import fornax.backend.Extent;
 import fornax.backend.NdArray;
+import fornax.backend.Pool2dOptions;
 import fornax.backend.SgdFactors;
 import fornax.backend.SgdSlot;
 import fornax.backend.Unary;
@@ -100,6 +103,8 @@ public final class OpCases {
             comparisons(),
             reductions(),
             matrices(),
+            convolutions(),
+            pools(),
             views(),
             indexing(),
             normalisations(),
@@ -130,16 +135,16 @@ public final class OpCases {
         OpCase.of("tanh", Tensor::tanh).on(ANY).on(between(-9, 9, FEW)).on(EXTREMES).roundings(2),
         OpCase.of("sigmoid", Tensor::sigmoid).on(ANY).on(between(-20, 20, FEW)).on(EXTREMES),
         OpCase.of("softplus", Tensor::softplus).on(ANY).on(between(-20, 20, FEW)).on(EXTREMES),
-        OpCase.of("relu", Tensor::relu).on(ANY).on(EXTREMES),
-        OpCase.of("silu", Tensor::silu).on(ANY).on(between(-9, 9, FEW)).on(LARGE),
-        OpCase.of("gelu", Tensor::gelu).on(ANY).on(between(-9, 9, FEW)).on(LARGE),
-        OpCase.of("geluTanh", Tensor::geluTanh).on(ANY).on(between(-9, 9, FEW)).on(LARGE),
-        OpCase.of("erf", Tensor::erf).on(ANY).on(between(-5, 5, FEW)).on(EXTREMES),
         OpCase.of("logSigmoid", Tensor::logSigmoid)
             .on(ANY)
             .on(between(-20, 20, FEW))
             .on(LARGE)
             .roundings(3),
+        OpCase.of("relu", Tensor::relu).on(ANY).on(EXTREMES),
+        OpCase.of("silu", Tensor::silu).on(ANY).on(between(-9, 9, FEW)).on(LARGE),
+        OpCase.of("gelu", Tensor::gelu).on(ANY).on(between(-9, 9, FEW)).on(LARGE),
+        OpCase.of("geluTanh", Tensor::geluTanh).on(ANY).on(between(-9, 9, FEW)).on(LARGE),
+        OpCase.of("erf", Tensor::erf).on(ANY).on(between(-5, 5, FEW)).on(EXTREMES),
         OpCase.of("sin", Tensor::sin).on(ANY).on(between(-99, 99, FEW)).on(LARGE),
         OpCase.of("cos", Tensor::cos).on(ANY).on(between(-99, 99, FEW)).on(LARGE),
         OpCase.of("clamp", x -> x.clamp(-0.5, 0.75)).on(ANY).on(EXTREMES));
@@ -258,11 +263,6 @@ public final class OpCases {
             .on(shape(2, 3).values(Double.NEGATIVE_INFINITY), shape(3, 7).values(Input.EXTREMES))
             .reducing()
             .roundings(4),
-        OpCase.of("cumulativeSum", x -> x.cumulativeSum(-1)).on(ROWS).reducing(),
-        OpCase.of("cumulativeSum.first", x -> x.cumulativeSum(0)).on(ROWS).reducing());
-  }
-
-  private static List<OpCase> matrices() {
         OpCase.of("cosineSimilarity", (a, b) -> a.cosineSimilarity(b, -1))
             .on(shape(3, 33), shape(3, 33))
             .on(shape(7, 31).transposed(), shape(31))
@@ -274,6 +274,11 @@ public final class OpCases {
             .on(shape(33, 3), shape(33, 3))
             .reducing()
             .roundings(6),
+        OpCase.of("cumulativeSum", x -> x.cumulativeSum(-1)).on(ROWS).reducing(),
+        OpCase.of("cumulativeSum.first", x -> x.cumulativeSum(0)).on(ROWS).reducing());
+  }
+
+  private static List<OpCase> matrices() {
     return List.of(
         OpCase.of("matmul", Tensor::matmul)
             .on(shape(5, 7), shape(7, 13))
@@ -334,6 +339,77 @@ public final class OpCases {
         .on(shape(2, 5, 31).sliced(), shape(31, 129).transposed(), shape(129))
         .reducing()
         .roundings(2);
+  }
+
+  private static List<OpCase> convolutions() {
+    Conv2dOptions plain = Conv2dOptions.DEFAULT;
+    return List.of(
+        convolution("conv2d", plain)
+            .on(shape(2, 3, 9, 7), shape(5, 3, 3, 3), shape(5))
+            .on(shape(1, 1, 1, 31), shape(1, 1, 1, 3), shape(1))
+            .on(shape(3, 7, 5, 3).transposed(), shape(13, 7, 1, 1), shape(13))
+            .on(shape(2, 1, 28, 28), shape(33, 1, 5, 5), shape(33))
+            .on(shape(5, 33, 7, 7).sliced(), shape(17, 33, 3, 3).sliced(), shape(17).sliced())
+            .on(shape(1, 129, 3, 4), shape(7, 129, 3, 4), shape(7))
+            .on(shape(2, 2, 1, 7), shape(31, 2, 1, 7).transposed(), shape(31))
+            .on(shape(0, 3, 5, 5), shape(2, 3, 3, 3), shape(2))
+            .on(shape(2, 3, 5, 5), shape(0, 3, 3, 3), shape(0)),
+        convolution("conv2d.padded", plain.withPadding(1))
+            .on(shape(2, 3, 9, 7), shape(5, 3, 3, 3), shape(5))
+            .on(shape(9, 1, 14, 14), shape(16, 1, 3, 3), shape(16))
+            .on(shape(3, 4, 1, 1), shape(5, 4, 3, 3), shape(5))
+            .on(shape(2, 3, 5, 129), shape(7, 3, 1, 2), shape(7)),
+        convolution("conv2d.widelyPadded", plain.withPadding(Extent.of(4, 3)))
+            .on(shape(2, 3, 5, 4), shape(5, 3, 3, 2), shape(5)),
+        convolution("conv2d.strided", plain.withStride(2).withPadding(1))
+            .on(shape(2, 3, 11, 8), shape(5, 3, 3, 2), shape(5))
+            .on(shape(3, 2, 7, 31), shape(33, 2, 1, 1), shape(33)),
+        convolution("conv2d.stridedUnevenly", plain.withStride(Extent.of(3, 1)))
+            .on(shape(2, 3, 12, 7), shape(5, 3, 2, 3), shape(5)),
+        convolution("conv2d.dilated", plain.withDilation(2).withPadding(2))
+            .on(shape(1, 2, 13, 10), shape(3, 2, 3, 3), shape(3)),
+        convolution(
+                "conv2d.dilatedAndStrided",
+                plain.withDilation(Extent.of(2, 3)).withStride(2).withPadding(Extent.of(0, 3)))
+            .on(shape(2, 3, 9, 11), shape(4, 3, 3, 2), shape(4)),
+        convolution("conv2d.groups", plain.withGroups(3).withPadding(1))
+            .on(shape(2, 6, 7, 5), shape(9, 2, 3, 3), shape(9)),
+        convolution("conv2d.depthwise", plain.withGroups(7).withPadding(1).withStride(2))
+            .on(shape(2, 7, 9, 9), shape(7, 1, 3, 3), shape(7)),
+        OpCase.of("conv2d.plain", (x, w) -> x.conv2d(w, null))
+            .on(shape(2, 3, 6, 7), shape(5, 3, 3, 3))
+            .on(shape(1, 1, 1, 5), shape(1, 1, 1, 3))
+            .reducing());
+  }
+
+  private static OpCase convolution(String name, Conv2dOptions options) {
+    return OpCase.of(name, (x, w, bias) -> x.conv2d(w, bias, options)).reducing();
+  }
+
+  private static List<OpCase> pools() {
+    Pool2dOptions wide = Pool2dOptions.of(3).withStride(2).withPadding(1);
+    Pool2dOptions uneven = Pool2dOptions.of(Extent.of(2, 5)).withStride(Extent.of(1, 3));
+    Input[] images = {
+      shape(2, 3, 9, 7),
+      shape(1, 7, 8, 31).transposed(),
+      shape(3, 2, 7, 129).sliced(),
+      shape(2, 3, 5, 6).broadcast(),
+      shape(0, 3, 5, 5),
+    };
+    Input edges = shape(1, 2, 5, 5).values(Input.EXTREMES);
+    Input ties = shape(1, 2, 6, 6).values(1, 2, 2, 2, 1, 3, 3);
+    return List.of(
+        OpCase.of("maxPool2d", x -> x.maxPool2d(2))
+            .on(images)
+            .on(edges, ties, shape(2, 33, 28, 28)),
+        OpCase.of("maxPool2d.padded", x -> x.maxPool2d(wide)).on(images).on(edges, ties),
+        OpCase.of("maxPool2d.uneven", x -> x.maxPool2d(uneven)).on(images).on(edges, ties),
+        OpCase.of("maxPool2d.ties", x -> truncated(x).maxPool2d(wide))
+            .on(images)
+            .withoutDifferences(),
+        OpCase.of("avgPool2d", x -> x.avgPool2d(2)).on(images).on(shape(2, 33, 28, 28)),
+        OpCase.of("avgPool2d.padded", x -> x.avgPool2d(wide)).on(images),
+        OpCase.of("avgPool2d.uneven", x -> x.avgPool2d(uneven)).on(images));
   }
 
   private static List<OpCase> views() {
@@ -469,6 +545,39 @@ public final class OpCases {
             .on(shape(3, 33), shape(3, 33))
             .roundings(2)
             .reducing(),
+        OpCase.of("batchNorm", (x, w, b) -> x.batchNorm(w, b, 1e-5).values())
+            .on(shape(7, 33), shape(33), shape(33))
+            .on(shape(2, 3, 5, 7), shape(3), shape(3))
+            .on(shape(9, 17, 1, 1), shape(17), shape(17).sliced())
+            .on(shape(3, 129, 2, 4).transposed(), shape(129), shape(129))
+            .on(shape(1025, 2), shape(2), shape(2))
+            .on(shape(2, 1, 31, 33).sliced(), shape(1), shape(1))
+            .on(shape(0, 3, 5), shape(3), shape(3))
+            .on(shape(4, 2).values(1e4, -1e4, 1, 2), shape(2), shape(2))
+            .on(shape(4, 2).values(1000, 1001, 1002, 1003), shape(2), shape(2))
+            .reducingAll(),
+        OpCase.of("batchNorm.weight", (x, w) -> x.batchNorm(w, null, 1e-5).values())
+            .on(shape(5, 3, 7), shape(3))
+            .reducingAll(),
+        OpCase.of("batchNorm.bias", (x, b) -> x.batchNorm(null, b, 1e-5).values())
+            .on(shape(5, 3, 7), shape(3))
+            .reducingAll(),
+        OpCase.of("batchNorm.mean", x -> x.batchNorm(null, null, 1e-5).mean())
+            .on(shape(5, 3, 7), shape(129, 7))
+            .reducingAll()
+            .withoutGradient(),
+        OpCase.of("batchNorm.variance", x -> x.batchNorm(null, null, 1e-5).variance())
+            .on(shape(5, 3, 7), shape(129, 7))
+            .reducingAll()
+            .withoutGradient(),
+        OpCase.ofAll(
+                "batchNorm.given",
+                5,
+                x -> x.get(0).batchNorm(x.get(1), x.get(2), x.get(3), x.get(4), 1e-5))
+            .on(shape(7, 33), shape(33), shape(33), shape(33), shape(33).between(0.5, 2))
+            .on(shape(2, 3, 5, 7), shape(3), shape(3), shape(3), shape(3).between(0.5, 2))
+            .reducingAll()
+            .roundings(6),
         OpCase.of("rmsNorm", (x, w) -> x.rmsNorm(w, 1e-5))
             .on(shape(3, 33), shape(33))
             .on(shape(2, 5, 129).sliced(), shape(129))
@@ -669,6 +778,10 @@ public final class OpCases {
         OpCase.of("sort", x -> x.sort(false).values())
             .on(ROWS)
             .on(shape(2, 10).values(Input.EXTREMES)),
+        OpCase.of("sort.first", x -> x.sort(0, true).values()).on(ROWS),
+        OpCase.of("argsort", x -> x.argsort(1, false))
+            .on(shape(3, 33), shape(5, 129, 7).sliced(), shape(2, 10).values(Input.EXTREMES))
+            .withoutGradient(),
         OpCase.of("sort.indices", x -> x.sort(true).indices())
             .on(ROWS)
             .on(shape(2, 10).values(Input.EXTREMES))
@@ -778,10 +891,6 @@ public final class OpCases {
         OpCase.of("to.flags", x -> x.to(DType.BOOL)).on(ANY).on(EXTREMES).withoutGradient(),
         OpCase.of("to.fromIntegers", x -> x.to(DType.F32)).on(integers(3, 33)).withoutGradient(),
         OpCase.of("to.fromFlags", x -> x.to(DType.F32)).on(flags(3, 33)).withoutGradient(),
-        OpCase.of("sort.first", x -> x.sort(0, true).values()).on(ROWS),
-        OpCase.of("argsort", x -> x.argsort(1, false))
-            .on(shape(3, 33), shape(5, 129, 7).sliced(), shape(2, 10).values(Input.EXTREMES))
-            .withoutGradient(),
         OpCase.of("zeros", x -> Tensors.on(x.backend()).zeros(x.dtype(), x.shape()))
             .on(FEW)
             .withoutGradient(),
@@ -856,6 +965,12 @@ public final class OpCases {
     try (var generator = new Generator(x.backend(), 42)) {
       return function.apply(generator);
     }
+  }
+
+  // The whole numbers towards 0, with the gradient of x.
+  private static Tensor truncated(Tensor x) {
+    Tensor values = x.detach();
+    return x.sub(values).add(values.to(DType.I32).to(x.dtype()));
   }
 
   private static Tensor[] reversed(List<Tensor> parts) {

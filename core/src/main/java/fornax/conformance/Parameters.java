@@ -45,6 +45,10 @@ final class Parameters {
     return (int) number(name);
   }
 
+  int integer(String name, int otherwise) throws IOException {
+    return values.containsKey(name) ? integer(name) : otherwise;
+  }
+
   // 0 and 1 as well as false and true; false where it is missing.
   boolean flag(String name) {
     String value = values.getOrDefault(name, "false");

@@ -33,6 +33,7 @@ import java.util.SequencedMap;
 /// ```
 public abstract class Module implements AutoCloseable {
   private final SequencedMap<String, Tensor> parameters = new LinkedHashMap<>();
+  private final SequencedMap<String, Tensor> buffers = new LinkedHashMap<>();
   private final SequencedMap<String, Module> children = new LinkedHashMap<>();
   private boolean training = true;
 
@@ -62,6 +63,18 @@ public abstract class Module implements AutoCloseable {
     return parameter;
   }
 
+  /// Registers `value` as the buffer `name` and returns it: a part of the state that is saved and
+  /// loaded but not trained, such as running means. It belongs to no scope and is closed with this.
+  ///
+  /// @throws IllegalArgumentException if the name is empty, has a dot or is taken
+  protected final Tensor buffer(String name, Tensor value) {
+    checkName(name);
+    Tensor buffer = value.escape();
+    buffer.array().buffer().setOwner(Owner.PARAMETERS);
+    buffers.put(name, buffer);
+    return buffer;
+  }
+
   /// Registers `module` as the part `name` and returns it; it is closed with this module.
   ///
   /// @throws IllegalArgumentException if the name is empty, has a dot or is taken
@@ -75,6 +88,7 @@ public abstract class Module implements AutoCloseable {
     if (name.isEmpty()
         || name.indexOf('.') >= 0
         || parameters.containsKey(name)
+        || buffers.containsKey(name)
         || children.containsKey(name)) {
       throw new IllegalArgumentException(
           getClass().getSimpleName()
@@ -82,6 +96,7 @@ public abstract class Module implements AutoCloseable {
               + name
               + "\"; need one without dots that is not among "
               + parameters.keySet()
+              + (buffers.isEmpty() ? "" : ", " + buffers.keySet())
               + " and "
               + children.keySet());
     }
@@ -97,6 +112,20 @@ public abstract class Module implements AutoCloseable {
   private void collect(String prefix, Map<String, Tensor> all) {
     parameters.forEach((name, tensor) -> all.put(prefix + name, tensor));
     children.forEach((name, module) -> module.collect(prefix + name + ".", all));
+  }
+
+  /// All parameters and buffers, the parts' included, by path, in the order of registration: what
+  /// is saved.
+  public final SequencedMap<String, Tensor> state() {
+    SequencedMap<String, Tensor> all = new LinkedHashMap<>();
+    collectState("", all);
+    return Collections.unmodifiableSequencedMap(all);
+  }
+
+  private void collectState(String prefix, Map<String, Tensor> all) {
+    parameters.forEach((name, tensor) -> all.put(prefix + name, tensor));
+    buffers.forEach((name, tensor) -> all.put(prefix + name, tensor));
+    children.forEach((name, module) -> module.collectState(prefix + name + ".", all));
   }
 
   /// The parts by name, in the order of registration.
@@ -145,28 +174,29 @@ public abstract class Module implements AutoCloseable {
     return Summary.of(this);
   }
 
-  /// The name under which the parameter at `path` stands in a file. A model overrides this where
-  /// other programs use other names.
+  /// The name under which the parameter or buffer at `path` stands in a file. A model overrides
+  /// this where other programs use other names.
   protected String storedName(String path) {
     return path;
   }
 
-  /// Writes all parameters to a `.safetensors` file, replacing it as a whole.
+  /// Writes all parameters and buffers to a `.safetensors` file, replacing it as a whole.
   ///
   /// @throws IOException if it cannot be written; the old contents are then still there
   public final void save(Path file) throws IOException {
     save(file, Map.of());
   }
 
-  /// Writes all parameters with `metadata` to a `.safetensors` file, replacing it as a whole.
+  /// Writes all parameters and buffers with `metadata` to a `.safetensors` file, replacing it as a
+  /// whole.
   ///
   /// @throws IOException if it cannot be written; the old contents are then still there
   public final void save(Path file, Map<String, String> metadata) throws IOException {
     TensorFile.save(file, storedParameters(), metadata);
   }
 
-  /// Reads all parameters from a `.safetensors` file. Names and shapes are checked before the first
-  /// parameter changes.
+  /// Reads all parameters and buffers from a `.safetensors` file. Names and shapes are checked
+  /// before the first parameter changes.
   ///
   /// @return the file's metadata
   /// @throws IOException if the file cannot be read, is corrupt, lacks a parameter, holds another
@@ -175,18 +205,19 @@ public abstract class Module implements AutoCloseable {
     return TensorFile.load(file, storedParameters());
   }
 
-  /// All parameters by the name they have in a file.
+  /// All parameters and buffers by the name they have in a file.
   public final SequencedMap<String, Tensor> storedParameters() {
     SequencedMap<String, Tensor> stored = new LinkedHashMap<>();
-    parameters().forEach((path, tensor) -> stored.put(storedName(path), tensor));
+    state().forEach((path, tensor) -> stored.put(storedName(path), tensor));
     return Collections.unmodifiableSequencedMap(stored);
   }
 
-  /// Gives the memory of all parameters back. Closing twice does nothing.
+  /// Gives the memory of all parameters and buffers back. Closing twice does nothing.
   @Override
   public void close() {
     children.values().forEach(Module::close);
     parameters.values().forEach(Tensor::close);
+    buffers.values().forEach(Tensor::close);
   }
 
   @Override

@@ -220,7 +220,7 @@ final class NormOp {
 
   // One flag serves both parameters: where only one has a gradient already, the other starts from
   // zero.
-  private static boolean zeroIfOneIsNew(
+  static boolean zeroIfOneIsNew(
       Backprop g, Backprop.@Nullable Target a, Backprop.@Nullable Target b) {
     boolean accumulate = a != null && a.accumulate() || b != null && b.accumulate();
     for (Backprop.@Nullable Target target : new Backprop.@Nullable Target[] {a, b}) {

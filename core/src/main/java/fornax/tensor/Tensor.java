@@ -7,8 +7,10 @@ import fornax.array.ShapeException;
 import fornax.backend.Backend;
 import fornax.backend.Binary;
 import fornax.backend.Compare;
+import fornax.backend.Conv2dOptions;
 import fornax.backend.NdArray;
 import fornax.backend.Owner;
+import fornax.backend.Pool2dOptions;
 import fornax.backend.Reduce;
 import fornax.backend.Settings;
 import fornax.backend.Unary;
@@ -525,8 +527,6 @@ public final class Tensor implements AutoCloseable {
     return unary(Unary.SOFTPLUS);
   }
 
-  /// `max(x, 0)`
-  public Tensor relu() {
   /// `log sigmoid(x) = −log(1 + e⁻ˣ)`
   public Tensor logSigmoid() {
     try (var inner = Scope.open()) {
@@ -534,6 +534,8 @@ public final class Tensor implements AutoCloseable {
     }
   }
 
+  /// `max(x, 0)`
+  public Tensor relu() {
     return unary(Unary.RELU);
   }
 
@@ -815,8 +817,6 @@ public final class Tensor implements AutoCloseable {
     }
   }
 
-  /// The running sum along `axis`.
-  public Tensor cumulativeSum(int axis) {
   /// The cosine of the angle between vectors along `axis`, which is dropped: `Σ a·b / (‖a‖·‖b‖)`,
   /// norms being at least 1e-8, as PyTorch's. The shapes broadcast.
   public Tensor cosineSimilarity(Tensor b, int axis) {
@@ -830,6 +830,8 @@ public final class Tensor implements AutoCloseable {
     return square().sum(axis, true).clamp(1e-16, Double.POSITIVE_INFINITY).sqrt();
   }
 
+  /// The running sum along `axis`.
+  public Tensor cumulativeSum(int axis) {
     return ReduceOp.cumulativeSum(this, axis);
   }
 
@@ -854,6 +856,49 @@ public final class Tensor implements AutoCloseable {
   /// `x·w + bias`.
   public Tensor linear(Tensor w, @Nullable Tensor bias) {
     return LinearOp.apply(this, w, bias, null);
+  }
+
+  // ---- images
+
+  /// A convolution, which in this field is a cross-correlation: at each position the sum of `x·w`
+  /// over the channels of a group and the filter's elements, plus the bias. Shapes: `x [N, C, H,
+  /// W], w [O, C/groups, h, w], bias [O] → y [N, O, H', W']` with `H' = ⌊(H + 2·padding −
+  /// dilation·(h − 1) − 1)/stride⌋ + 1`. For a sequence, take a height of 1. Source:
+  /// arXiv:1603.07285.
+  ///
+  /// @throws ShapeException if the channels or groups do not fit, or the filter is larger than the
+  ///   padded image
+  public Tensor conv2d(Tensor w, @Nullable Tensor bias, Conv2dOptions options) {
+    return Conv2dOp.apply(this, w, bias, options);
+  }
+
+  /// The same with stride 1, without padding, dilation and groups.
+  public Tensor conv2d(Tensor w, @Nullable Tensor bias) {
+    return Conv2dOp.apply(this, w, bias, Conv2dOptions.DEFAULT);
+  }
+
+  /// The largest element of each window of images `[N, C, H, W]`, as PyTorch's; the gradient goes
+  /// to the first of equals. Shapes: `→ [N, C, H', W']` with `H' = ⌊(H + 2·padding −
+  /// window)/stride⌋ + 1`.
+  public Tensor maxPool2d(Pool2dOptions options) {
+    return Pool2dOp.max(this, options);
+  }
+
+  /// The largest element of each square window, side by side.
+  public Tensor maxPool2d(int window) {
+    return Pool2dOp.max(this, Pool2dOptions.of(window));
+  }
+
+  /// The mean of each window of images `[N, C, H, W]`, with the padding's zeros counted in, as
+  /// PyTorch's. Shapes as in [#maxPool2d(Pool2dOptions)]. For the mean of whole images, take
+  /// `mean(2, 3)`.
+  public Tensor avgPool2d(Pool2dOptions options) {
+    return Pool2dOp.mean(this, options);
+  }
+
+  /// The mean of each square window, side by side.
+  public Tensor avgPool2d(int window) {
+    return Pool2dOp.mean(this, Pool2dOptions.of(window));
   }
 
   // ---- views
@@ -1070,6 +1115,29 @@ public final class Tensor implements AutoCloseable {
     return NormOp.rmsNorm(this, weight == null ? 1 : weight.rank(), weight, epsilon);
   }
 
+  /// A batch normalised by its own mean and variance.
+  ///
+  /// @param values the batch normalised
+  /// @param mean of each channel, without gradient: `[C]`
+  /// @param variance of each channel over n, without gradient: `[C]`
+  public record BatchNormalized(Tensor values, Tensor mean, Tensor variance) {}
+
+  /// `(x − mean) / √(variance + epsilon)·weight + bias` for each channel, with the batch's own mean
+  /// and variance. Shapes: `x [N, C, ..], weight, bias [C]`. Source: arXiv:1502.03167.
+  public BatchNormalized batchNorm(@Nullable Tensor weight, @Nullable Tensor bias, double epsilon) {
+    return BatchNormOp.train(this, weight, bias, epsilon);
+  }
+
+  /// The same with a mean and variance that are given: `[C]`.
+  public Tensor batchNorm(
+      @Nullable Tensor weight,
+      @Nullable Tensor bias,
+      Tensor mean,
+      Tensor variance,
+      double epsilon) {
+    return BatchNormOp.evaluate(this, weight, bias, mean, variance, epsilon);
+  }
+
   /// `softmax(scale·q·kᵀ)·v`. Shapes: `q [B, H, Tq, D], k [B, H, Tk, D], v [B, H, Tk, E] → [B, H,
   /// Tq, E]`. A query that sees no key gets 0. Source: arXiv:1706.03762 §3.2.1.
   public static Tensor attention(Tensor q, Tensor k, Tensor v, AttentionSpec spec) {
@@ -1181,6 +1249,23 @@ public final class Tensor implements AutoCloseable {
     return SampleOp.sort(this, descending);
   }
 
+  /// Sorts along `axis`, stably.
+  public Sorted sort(int axis, boolean descending) {
+    int at = shape().axis("sort", axis);
+    try (var inner = Scope.open()) {
+      Sorted last = swapAxes(at, -1).sort(descending);
+      return new Sorted(
+          inner.keep(last.values().swapAxes(at, -1)), inner.keep(last.indices().swapAxes(at, -1)));
+    }
+  }
+
+  /// The indices (I32) that sort along `axis`, stably.
+  public Tensor argsort(int axis, boolean descending) {
+    try (var inner = Scope.open()) {
+      return inner.keep(detach().sort(axis, descending).indices());
+    }
+  }
+
   // ---- conversion
 
   /// Converted to `dtype`; to I32 it truncates, to BOOL it is x ≠ 0.
@@ -1246,20 +1331,3 @@ public final class Tensor implements AutoCloseable {
     return array;
   }
 }
-  /// Sorts along `axis`, stably.
-  public Sorted sort(int axis, boolean descending) {
-    int at = shape().axis("sort", axis);
-    try (var inner = Scope.open()) {
-      Sorted last = swapAxes(at, -1).sort(descending);
-      return new Sorted(
-          inner.keep(last.values().swapAxes(at, -1)), inner.keep(last.indices().swapAxes(at, -1)));
-    }
-  }
-
-  /// The indices (I32) that sort along `axis`, stably.
-  public Tensor argsort(int axis, boolean descending) {
-    try (var inner = Scope.open()) {
-      return inner.keep(detach().sort(axis, descending).indices());
-    }
-  }
-

@@ -68,8 +68,7 @@ class GoldenTest {
         assertTrue(name.equals("torch") || results.containsKey(name), name);
       }
     }
-    assertEquals(CaseResult.Status.SKIPPED, get(results, "conv2d.same").status());
-    assertEquals(5, results.values().stream().filter(result -> !result.passed()).count());
+    results.values().forEach(result -> assertTrue(result.passed(), result::toString));
   }
 
   // Cases of other sizes under other names, two of them with a wrong number.

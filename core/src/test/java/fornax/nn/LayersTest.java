@@ -9,6 +9,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import fornax.array.DType;
 import fornax.array.Shape;
 import fornax.array.ShapeException;
+import fornax.backend.Conv2dOptions;
+import fornax.backend.Extent;
+import fornax.backend.Pool2dOptions;
 import fornax.backend.Unary;
 import fornax.backend.reference.ReferenceBackend;
 import fornax.tensor.Generator;
@@ -104,6 +107,130 @@ class LayersTest {
     float[] kaiming = Initializer.kaimingUniform().values(Shape.of(400, 10), 3, 0);
     for (float value : kaiming) {
       assertTrue(Math.abs(value) <= 0.05f, "beyond 1/√400: " + value);
+    }
+  }
+
+  @Test
+  void conv2d_ofASequenceIsACrossCorrelation() {
+    Tensor x = Tensors.on(backend).of(new float[] {1, 2, 3, 4, 5}, Shape.of(1, 1, 1, 5));
+    Tensor w = Tensors.on(backend).of(new float[] {1, 2, 3}, Shape.of(1, 1, 1, 3));
+    assertArrayEquals(new float[] {14, 20, 26}, x.conv2d(w, null).toFloatArray());
+  }
+
+  // Against the sum as it is written in the contract.
+  @Test
+  void conv2d_sumsWhatTheFilterSees() {
+    var options = new Conv2dOptions(Extent.of(2, 1), Extent.of(1, 2), Extent.of(1, 2), 2);
+    try (var layer = new Conv2d(weights, 4, 6, Extent.of(3, 2), options, true)) {
+      Tensor x = normals(0, 2, 4, 5, 6);
+      Tensor y = layer.forward(x);
+      assertEquals(Shape.of(2, 6, 3, 8), y.shape());
+      double[] xs = x.toDoubleArray();
+      double[] ws = layer.weight().toDoubleArray();
+      double[] expected = new double[(int) y.elements()];
+      for (int i = 0; i < expected.length; i++) {
+        int n = i / (6 * 3 * 8);
+        int o = i / (3 * 8) % 6;
+        int row = i / 8 % 3 * 2 - 1;
+        int column = i % 8 - 2;
+        expected[i] = parameter(layer, "bias").toDoubleArray()[o];
+        for (int k = 0; k < 2 * 3 * 2; k++) {
+          int c = o / 3 * 2 + k / 6;
+          int h = row + k / 2 % 3;
+          int w = column + k % 2 * 2;
+          if (h >= 0 && h < 5 && w >= 0 && w < 6) {
+            expected[i] += xs[((n * 4 + c) * 5 + h) * 6 + w] * ws[o * 12 + k];
+          }
+        }
+      }
+      assertArrayEquals(expected, y.toDoubleArray(), 1e-5);
+    }
+  }
+
+  @Test
+  void conv2d_startsUniformAsPyTorchDoes() {
+    try (var layer = new Conv2d(weights, 8, 64, 5)) {
+      assertEquals(Shape.of(64, 8, 5, 5), layer.weight().shape());
+      for (Tensor parameter : layer.parameters().values()) {
+        double most = Arrays.stream(parameter.toDoubleArray()).map(Math::abs).max().orElseThrow();
+        assertTrue(most <= 1 / Math.sqrt(200) && most > 0.9 / Math.sqrt(200), "" + most);
+      }
+      assertThrows(
+          IllegalArgumentException.class,
+          () -> new Conv2d(weights, 8, 6, 3, Conv2dOptions.DEFAULT.withGroups(4)));
+    }
+  }
+
+  @Test
+  void maxPool2d_givesTheGradientToTheFirstOfEquals() {
+    Tensor x =
+        Tensors.on(backend)
+            .of(new float[] {1, 3, 2, 2, 3, 0, 2, 2}, Shape.of(1, 1, 2, 4))
+            .requiresGrad(true);
+    Tensor y = new MaxPool2d(2).forward(x);
+    assertArrayEquals(new float[] {3, 2}, y.toFloatArray());
+    y.mul(Tensors.on(backend).of(new float[] {5, 7}, Shape.of(2))).sum().backward();
+    assertArrayEquals(
+        new float[] {0, 5, 7, 0, 0, 0, 0, 0}, Objects.requireNonNull(x.grad()).toFloatArray());
+  }
+
+  @Test
+  void avgPool2d_countsThePadding() {
+    Tensor x = Tensors.on(backend).of(new float[] {1, 2, 3, 4}, Shape.of(1, 1, 2, 2));
+    var options = Pool2dOptions.of(2).withPadding(1);
+    assertArrayEquals(
+        new float[] {0.25f, 0.5f, 0.75f, 1}, new AvgPool2d(options).forward(x).toFloatArray());
+    assertThrows(IllegalArgumentException.class, () -> options.withPadding(2));
+  }
+
+  @Test
+  void flatten_keepsTheFirstAxis() {
+    assertEquals(Shape.of(2, 12), new Flatten().forward(normals(0, 2, 3, 4)).shape());
+    assertEquals(Shape.of(0, 0), new Flatten().forward(normals(0, 0, 3, 4)).shape());
+  }
+
+  @Test
+  void batchNorm_normalizesEachChannelAndKeepsRunningNumbers() {
+    try (var layer = new BatchNorm(weights, 2, 0.25, 1e-5)) {
+      Tensor x = normals(0, 3, 2, 5).mul(3).add(2);
+      Tensor y = layer.forward(x);
+      for (int channel = 0; channel < 2; channel++) {
+        Tensor one = y.select(1, channel);
+        assertEquals(0, one.mean().item(), 1e-6);
+        assertEquals(1, one.populationVariance().item(), 1e-5);
+        Tensor given = x.select(1, channel);
+        var state = layer.state();
+        assertEquals(
+            0.25 * given.mean().item(),
+            Objects.requireNonNull(state.get("running_mean")).toDoubleArray()[channel],
+            1e-6);
+        assertEquals(
+            0.75 + 0.25 * given.variance().item(),
+            Objects.requireNonNull(state.get("running_var")).toDoubleArray()[channel],
+            1e-5);
+      }
+      assertEquals(1, Objects.requireNonNull(layer.state().get("num_batches_tracked")).item());
+      assertEquals(List.of("weight", "bias"), List.copyOf(layer.parameters().keySet()));
+      ShapeException e =
+          assertThrows(ShapeException.class, () -> layer.forward(normals(1, 1, 2, 1)));
+      assertEquals(
+          "batchNorm: one element in each channel; got [1, 2, 1]; need more, whose deviation can be"
+              + " taken",
+          e.getMessage());
+    }
+  }
+
+  @Test
+  void batchNorm_usesTheRunningNumbersInEvaluation() {
+    try (var layer = new BatchNorm(weights, 3)) {
+      Tensor _ = layer.forward(normals(0, 7, 3));
+      layer.eval();
+      Tensor mean = Objects.requireNonNull(layer.state().get("running_mean"));
+      Tensor variance = Objects.requireNonNull(layer.state().get("running_var"));
+      Tensor x = normals(1, 1, 3);
+      assertClose(x.sub(mean).div(variance.add(1e-5).sqrt()), layer.forward(x), 1e-6);
+      assertEquals(1, Objects.requireNonNull(layer.state().get("num_batches_tracked")).item());
+      assertThrows(ShapeException.class, () -> layer.forward(normals(1, 1, 4)));
     }
   }
 

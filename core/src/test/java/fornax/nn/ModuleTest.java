@@ -1,5 +1,6 @@
 package fornax.nn;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
@@ -61,6 +62,37 @@ class ModuleTest {
           List.copyOf(network.parameters().keySet()));
       assertEquals(Shape.of(3, 4), network.parameters().firstEntry().getValue().shape());
       assertEquals(3 * 4 + 4 + 4 * 2 + 2, network.parameterCount());
+    }
+  }
+
+  @Test
+  void buffers_areSavedUnderTheirPathsButNotTrained() throws IOException {
+    Path file = folder.resolve("state.safetensors");
+    var weights = Weights.on(backend, 1);
+    List<String> names =
+        List.of(
+            "0.weight",
+            "0.bias",
+            "0.running_mean",
+            "0.running_var",
+            "0.num_batches_tracked",
+            "1.weight",
+            "1.bias");
+    try (var network = new Sequential(new BatchNorm(weights, 2), new Linear(weights, 2, 1));
+        var other = new Sequential(new BatchNorm(weights, 2), new Linear(weights, 2, 1));
+        var _ = Scope.open()) {
+      assertEquals(names, List.copyOf(network.storedParameters().keySet()));
+      assertEquals(4, network.parameters().size());
+      Tensor _ = network.forward(Tensors.on(backend).of(new float[] {1, 2, 3, 5}, Shape.of(2, 2)));
+      network.save(file);
+      var _ = other.load(file);
+      for (String name : names) {
+        assertArrayEquals(
+            Objects.requireNonNull(network.state().get(name)).toDoubleArray(),
+            Objects.requireNonNull(other.state().get(name)).toDoubleArray(),
+            name);
+      }
+      assertEquals(1, Objects.requireNonNull(other.state().get(names.get(4))).item());
     }
   }
 

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import fornax.array.DType;
 import fornax.array.Shape;
 import fornax.backend.Backend;
+import fornax.backend.Conv2dOptions;
 import fornax.backend.reference.ReferenceBackend;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
@@ -81,6 +82,23 @@ class TensorErrorsTest extends Fixture {
         wrong(
             "where: wrong type of the condition; got F32 [2]; need BOOL",
             () -> floats(2).where(floats(2), floats(2))),
+        wrong(
+            "conv2d: x and w do not fit; got x [2, 3, 5, 5] and w [4, 2, 3, 3] in 1 group; need x"
+                + " [N, C, H, W] and w [O, C/groups, h, w] with groups a divisor of O",
+            () -> floats(2, 3, 5, 5).conv2d(floats(4, 2, 3, 3), null)),
+        wrong(
+            "conv2d: bias and w do not fit; got bias [3] and w [4, 3, 3, 3]; need bias [4]",
+            () -> floats(2, 3, 5, 5).conv2d(floats(4, 3, 3, 3), floats(3))),
+        wrong(
+            "conv2d: the filter is larger than the padded image; got x [2, 3, 2, 5], w [4, 3, 3,"
+                + " 3], padding 0×0, dilation 1×1; need a smaller filter or more padding",
+            () -> floats(2, 3, 2, 5).conv2d(floats(4, 3, 3, 3), null)),
+        wrong(
+            "conv2d: options out of range; got stride 0×0, padding 0×0, dilation 1×1, groups 1;"
+                + " need stride, dilation and groups of at least 1, and padding of at least 0",
+            () ->
+                floats(2, 3, 5, 5)
+                    .conv2d(floats(4, 3, 3, 3), null, Conv2dOptions.DEFAULT.withStride(0))),
         wrong("dropout: probability outside [0, 1); got 1.0", this::certainDropout));
   }
 

@@ -1,0 +1,94 @@
+package fornax.tensor;
+
+import fornax.array.Shape;
+import fornax.array.ShapeException;
+import fornax.backend.Conv2dOptions;
+import fornax.backend.Extent;
+import fornax.backend.NdArray;
+import org.jspecify.annotations.Nullable;
+
+/// Convolution over images; gradients as in [fornax.backend.Backend].
+final class Conv2dOp {
+  private Conv2dOp() {}
+
+  static Tensor apply(Tensor x, Tensor w, @Nullable Tensor bias, Conv2dOptions options) {
+    Tensor[] inputs = bias == null ? new Tensor[] {x, w} : new Tensor[] {x, w, bias};
+    try (var call = Call.of("conv2d", inputs)) {
+      check(call, x, w, bias, options);
+      Extent output = options.output(extent(x), extent(w));
+      if (output.height() < 1 || output.width() < 1) {
+        throw new ShapeException(
+            "conv2d: the filter is larger than the padded image; got x "
+                + x.shape()
+                + ", w "
+                + w.shape()
+                + ", padding "
+                + options.padding()
+                + ", dilation "
+                + options.dilation()
+                + "; need a smaller filter or more padding");
+      }
+      NdArray images = call.contiguous(x);
+      NdArray filters = call.contiguous(w);
+      NdArray y =
+          call.allocate(x.dtype(), Shape.of(x.dim(0), w.dim(0), output.height(), output.width()));
+      call.backend.conv2d(images, filters, bias == null ? null : call.contiguous(bias), options, y);
+      return call.result(y, g -> gradient(g, options), images, filters);
+    }
+  }
+
+  private static void gradient(Backprop g, Conv2dOptions options) {
+    NdArray dy = g.contiguousDy();
+    if (g.inputs() == 3 && g.wants(2)) {
+      Backprop.Target bias = g.rowMajorTarget(2);
+      g.backend().conv2dBiasGradient(dy, bias.array(), bias.accumulate());
+    }
+    if (g.wants(1)) {
+      Backprop.Target dw = g.rowMajorTarget(1);
+      g.backend().conv2dWeightGradient(g.saved(0), dy, options, dw.array(), dw.accumulate());
+    }
+    if (g.wants(0)) {
+      NdArray dx = g.like(0);
+      g.backend().conv2dInputGradient(dy, g.saved(1), options, dx);
+      g.give(0, dx);
+    }
+  }
+
+  private static void check(
+      Call call, Tensor x, Tensor w, @Nullable Tensor bias, Conv2dOptions options) {
+    call.needFloating(x);
+    call.needFloating(w);
+    int groups = options.groups();
+    if (x.rank() != 4 || w.rank() != 4 || x.dim(1) != w.dim(1) * groups || w.dim(0) % groups != 0) {
+      throw new ShapeException(
+          "conv2d: x and w do not fit; got x "
+              + x.shape()
+              + " and w "
+              + w.shape()
+              + " in "
+              + groups
+              + (groups == 1 ? " group" : " groups")
+              + "; need x [N, C, H, W] and w [O, C/groups, h, w] with groups a divisor of O");
+    }
+    if (w.dim(2) < 1 || w.dim(3) < 1) {
+      throw new ShapeException("conv2d: a filter without elements; got w " + w.shape());
+    }
+    if (bias != null) {
+      call.needFloating(bias);
+      if (!bias.shape().equals(Shape.of(w.dim(0)))) {
+        throw new ShapeException(
+            "conv2d: bias and w do not fit; got bias "
+                + bias.shape()
+                + " and w "
+                + w.shape()
+                + "; need bias ["
+                + w.dim(0)
+                + "]");
+      }
+    }
+  }
+
+  static Extent extent(Tensor images) {
+    return Extent.of(Math.toIntExact(images.dim(2)), Math.toIntExact(images.dim(3)));
+  }
+}
