@@ -1,14 +1,16 @@
-// Layer norm over the last axis, and its gradient. Shapes: x, y, dy, dx [N, C]; weight, bias [C];
-// mean, rstd [N]. Source: arXiv:1607.06450.
+// Layer norm over the last axis and its gradient, alone or with the residual stream that it reads:
+// sum = x + addend, dx = skip + gradient. Shapes: x, addend, sum, y, dy, skip, dx [N, C]; weight,
+// bias [C]; mean, rstd [N]. Source: arXiv:1607.06450.
 #include "fornax.cuh"
 
 // A warp or a block to a row. The variance is taken from the centred row, not from Σx² − (Σx)². What
 // the first mean lacks by rounding, `rest`, is found there too: it counts where the mean is large
-// beside the deviation.
-template <int THREADS, typename T>
+// beside the deviation. ADD: x gets a + b first, rounded, as an addition would leave it; a thread
+// reads back only what it wrote itself.
+template <int THREADS, bool ADD, typename T>
 __device__ __forceinline__ void forward(
-    const T* x, const float* weight, const float* bias, float epsilon, T* y, float* mean,
-    float* rstd, u32 N, u32 C) {
+    const T* a, const T* b, T* x, const float* weight, const float* bias, float epsilon, T* y,
+    float* mean, float* rstd, u32 N, u32 C) {
   u32 row = blockIdx.x * blockDim.y + threadIdx.y;
   if (row >= N) {
     return;
@@ -17,6 +19,9 @@ __device__ __forceinline__ void forward(
   y += (i64)row * C;
   TwoLevelSum sum;
   for (u32 c = threadIdx.x; c < C; c += THREADS) {
+    if (ADD) {
+      x[c] = fromFloat<T>(toFloat(a[(i64)row * C + c]) + toFloat(b[(i64)row * C + c]));
+    }
     sum.add(toFloat(x[c]));
   }
   float m = reduce<THREADS, Sum>(sum.value()) / C;
@@ -43,10 +48,11 @@ __device__ __forceinline__ void forward(
 
 // x̂ = (x − mean − rest)·rstd, g = dy ⊙ weight, dx = rstd·(g − mean(g) − x̂·mean(g ⊙ x̂)), where `rest`
 // [N] is what rounding left of the mean; it is found here, for `parameters` too. dx null: only that.
+// dx may be skip.
 template <int THREADS, typename T>
 __device__ __forceinline__ void gradient(
-    const T* x, const float* weight, const float* mean, const float* rstd, const T* dy, T* dx,
-    float* rest, u32 N, u32 C) {
+    const T* x, const float* weight, const float* mean, const float* rstd, const T* dy,
+    const T* skip, T* dx, float* rest, u32 N, u32 C) {
   u32 row = blockIdx.x * blockDim.y + threadIdx.y;
   if (row >= N) {
     return;
@@ -78,7 +84,8 @@ __device__ __forceinline__ void gradient(
   for (u32 c = threadIdx.x; c < C; c += THREADS) {
     float g = weight ? toFloat(dy[c]) * weight[c] : toFloat(dy[c]);
     float normal = (toFloat(x[c]) - m - left) * r;
-    dx[c] = fromFloat<T>(r * (g - meanG - normal * meanProduct));
+    float d = r * (g - meanG - normal * meanProduct);
+    dx[c] = fromFloat<T>(skip ? toFloat(skip[(i64)row * C + c]) + d : d);
   }
 }
 
@@ -127,12 +134,18 @@ __device__ __forceinline__ void parameters(
   extern "C" __global__ void __launch_bounds__(256) layer_norm_##group##_##type(                \
       const T* x, const float* weight, const float* bias, float epsilon, T* y, float* mean,     \
       float* rstd, u32 N, u32 C) {                                                              \
-    forward<THREADS>(x, weight, bias, epsilon, y, mean, rstd, N, C);                            \
+    forward<THREADS, false>(                                                                    \
+        (const T*)0, (const T*)0, (T*)x, weight, bias, epsilon, y, mean, rstd, N, C);           \
+  }                                                                                             \
+  extern "C" __global__ void __launch_bounds__(256) add_layer_norm_##group##_##type(            \
+      const T* x, const T* addend, const float* weight, const float* bias, float epsilon,       \
+      T* sum, T* y, float* mean, float* rstd, u32 N, u32 C) {                                   \
+    forward<THREADS, true>(x, addend, sum, weight, bias, epsilon, y, mean, rstd, N, C);         \
   }                                                                                             \
   extern "C" __global__ void __launch_bounds__(256) layer_norm_gradient_##group##_##type(       \
       const T* x, const float* weight, const float* mean, const float* rstd, const T* dy,       \
-      T* dx, float* rest, u32 N, u32 C) {                                                       \
-    gradient<THREADS>(x, weight, mean, rstd, dy, dx, rest, N, C);                               \
+      const T* skip, T* dx, float* rest, u32 N, u32 C) {                                        \
+    gradient<THREADS>(x, weight, mean, rstd, dy, skip, dx, rest, N, C);                         \
   }
 #define LAYER_NORM(T, type)                                                                     \
   LAYER_NORM_ROWS(32, warp, T, type)                                                            \

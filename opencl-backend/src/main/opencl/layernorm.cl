@@ -1,9 +1,12 @@
 // layerNorm (arXiv:1607.06450) and rmsNorm (arXiv:1910.07467, RMS is 1) over the last axis, and their gradients.
-// x, y [N, C]; weight, bias [C]; mean, rstd [N]. What is not there is not read: has_weight, has_bias.
+// x, y [N, C]; weight, bias [C]; mean, rstd [N]. What is not there is not read: has_weight, has_bias, has_skip.
+// ADD is 1: x, the residual stream, gets term + addend first, rounded; an item reads back only what it wrote itself.
 
 #ifdef KERNEL_layer_norm
 kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void layer_norm(
-    IN(X, x),
+    IN(TERM, term),
+    IN(ADDEND, addend),
+    OUT(X, x),
     IN(W, weight),
     IN(B, bias),
     OUT(Y, y),
@@ -14,6 +17,8 @@ kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void layer_norm(
     const int has_weight,
     const int has_bias) {
   local float scratch[GROUP];
+  FROM(term);
+  FROM(addend);
   FROM(x);
   FROM(weight);
   FROM(bias);
@@ -23,6 +28,11 @@ kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void layer_norm(
   const int me = get_local_id(0);
   const INDEX group = (INDEX)get_group_id(0);
   const INDEX row = group * columns;
+#if ADD
+  for (INDEX i = me; i < columns; i += GROUP) {
+    STORE(X, x, row + i, LOAD(TERM, term, row + i) + LOAD(ADDEND, addend, row + i));
+  }
+#endif
   float middle = 0;
 #if !RMS
   float sum = 0;
@@ -88,6 +98,7 @@ kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void layer_norm_rest(
 
 #ifdef KERNEL_layer_norm_gradient
 // With x̂ = (x - mean - rest)·rstd and g = dy·weight: dx = rstd·(g - mean(g) - x̂·mean(g·x̂)); RMS has no mean(g).
+// has_skip: dx = skip + that; dx may be skip.
 kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void layer_norm_gradient(
     IN(X, x),
     IN(W, weight),
@@ -95,9 +106,11 @@ kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void layer_norm_gradie
     IN(F32, rest),
     IN(F32, rstd),
     IN(DY, dy),
+    IN(SKIP, skip),
     OUT(DX, dx),
     const INDEX columns,
-    const int has_weight) {
+    const int has_weight,
+    const int has_skip) {
   local float scratch[GROUP];
   FROM(x);
   FROM(weight);
@@ -105,6 +118,7 @@ kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void layer_norm_gradie
   FROM(rest);
   FROM(rstd);
   FROM(dy);
+  FROM(skip);
   FROM(dx);
   const int me = get_local_id(0);
   const INDEX group = (INDEX)get_group_id(0);
@@ -139,7 +153,11 @@ kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void layer_norm_gradie
       g *= LOAD(W, weight, i);
     }
     const float normal = (LOAD(X, x, row + i) - middle - left) * r;
-    STORE(DX, dx, row + i, r * (g - sum - normal * product));
+    float d = r * (g - sum - normal * product);
+    if (has_skip) {
+      d += LOAD(SKIP, skip, row + i);
+    }
+    STORE(DX, dx, row + i, d);
   }
 }
 #endif

@@ -4,7 +4,7 @@ import fornax.backend.NdArray;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.Param;
 
-/// Layer normalisation of rows and its gradients.
+/// Layer normalisation of rows and its gradients, alone and with the residual sum.
 @SuppressWarnings("NullAway.Init") // by prepare()
 public class LayerNormBenchmark extends OpBenchmark {
   private static final double EPSILON = 1e-5;
@@ -15,6 +15,8 @@ public class LayerNormBenchmark extends OpBenchmark {
   private NdArray x;
   private NdArray weight;
   private NdArray bias;
+  private NdArray addend;
+  private NdArray sum;
   private NdArray y;
   private NdArray mean;
   private NdArray rstd;
@@ -29,6 +31,8 @@ public class LayerNormBenchmark extends OpBenchmark {
     x = normal(d);
     weight = normal(d[1]);
     bias = normal(d[1]);
+    addend = normal(d);
+    sum = empty(d);
     y = empty(d);
     mean = empty(d[0]);
     rstd = empty(d[0]);
@@ -51,8 +55,26 @@ public class LayerNormBenchmark extends OpBenchmark {
     done();
   }
 
+  @Benchmark
+  public void addForward() {
+    backend().addLayerNorm(x, addend, weight, bias, EPSILON, sum, y, mean, rstd);
+    done();
+  }
+
+  @Benchmark
+  public void addBackward() {
+    backend().addLayerNormGradient(x, weight, mean, rstd, dy, addend, dx, dWeight, dBias, true);
+    done();
+  }
+
   @Override
   Work work(String method) {
-    return Work.bytes(bytes(method.equals("forward") ? 2 : 3, dims(size)));
+    int arrays =
+        switch (method) {
+          case "forward" -> 2;
+          case "backward" -> 3;
+          default -> 4;
+        };
+    return Work.bytes(bytes(arrays, dims(size)));
   }
 }

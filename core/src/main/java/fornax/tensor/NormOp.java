@@ -19,8 +19,7 @@ final class NormOp {
       NdArray flat = call.contiguous(x).reshape(rows);
       var norm = new LayerNorm(call, flat, weight, bias);
       NdArray y = call.allocate(x.dtype(), x.shape());
-      call.backend.layerNorm(
-          flat, norm.w, norm.b, epsilon, y.reshape(rows), norm.mean, norm.rstd);
+      call.backend.layerNorm(flat, norm.w, norm.b, epsilon, y.reshape(rows), norm.mean, norm.rstd);
       return norm.result(y);
     }
   }

@@ -244,8 +244,43 @@ final class CudaBackend implements Backend {
       @Nullable NdArray dBias,
       boolean accumulate) {
     if (!normalization.layerNormGradient(
-        x, weight, mean, rstd, dy, dx, dWeight, dBias, accumulate)) {
+        x, weight, mean, rstd, dy, null, dx, dWeight, dBias, accumulate)) {
       Backend.super.layerNormGradient(x, weight, mean, rstd, dy, dx, dWeight, dBias, accumulate);
+    }
+  }
+
+  @Override
+  public void addLayerNorm(
+      NdArray x,
+      NdArray addend,
+      @Nullable NdArray weight,
+      @Nullable NdArray bias,
+      double epsilon,
+      NdArray sum,
+      NdArray y,
+      NdArray mean,
+      NdArray rstd) {
+    if (!normalization.addLayerNorm(x, addend, weight, bias, epsilon, sum, y, mean, rstd)) {
+      Backend.super.addLayerNorm(x, addend, weight, bias, epsilon, sum, y, mean, rstd);
+    }
+  }
+
+  @Override
+  public void addLayerNormGradient(
+      NdArray x,
+      @Nullable NdArray weight,
+      NdArray mean,
+      NdArray rstd,
+      NdArray dy,
+      NdArray skip,
+      NdArray dx,
+      @Nullable NdArray dWeight,
+      @Nullable NdArray dBias,
+      boolean accumulate) {
+    if (!normalization.layerNormGradient(
+        x, weight, mean, rstd, dy, skip, dx, dWeight, dBias, accumulate)) {
+      Backend.super.addLayerNormGradient(
+          x, weight, mean, rstd, dy, skip, dx, dWeight, dBias, accumulate);
     }
   }
 

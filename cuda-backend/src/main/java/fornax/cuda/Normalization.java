@@ -142,22 +142,61 @@ final class Normalization {
     return x.elements() > 0 || x.dim(0) == 0;
   }
 
+  boolean addLayerNorm(
+      NdArray x,
+      NdArray addend,
+      @Nullable NdArray weight,
+      @Nullable NdArray bias,
+      double epsilon,
+      NdArray sum,
+      NdArray y,
+      NdArray mean,
+      NdArray rstd) {
+    if (!oneFloatingType(x, addend, sum, y)
+        || !isF32(weight, bias, mean, rstd)
+        || x.elements() == 0) {
+      return false;
+    }
+    long columns = x.dim(1);
+    String kernel = "add_layer_norm" + group(columns) + Elementwise.lower(x.dtype());
+    Launch launch =
+        device
+            .kernel("addLayerNorm", "layernorm", kernel)
+            .array(x)
+            .array(addend)
+            .array(weight)
+            .array(bias)
+            .real((float) epsilon)
+            .array(sum)
+            .array(y)
+            .array(mean)
+            .array(rstd)
+            .size(x.dim(0))
+            .size(columns);
+    rows(launch, x.dim(0), columns);
+    return true;
+  }
+
+  /// @param skip added to dx; addLayerNormGradient
   boolean layerNormGradient(
       NdArray x,
       @Nullable NdArray weight,
       NdArray mean,
       NdArray rstd,
       NdArray dy,
+      @Nullable NdArray skip,
       @Nullable NdArray dx,
       @Nullable NdArray dWeight,
       @Nullable NdArray dBias,
       boolean accumulate) {
     if (!oneFloatingType(x, dy)
         || (dx != null && dx.dtype() != x.dtype())
+        || (skip != null && skip.dtype() != x.dtype())
         || !isF32(weight, mean, rstd, dWeight, dBias)
         || x.elements() == 0) {
       return false;
     }
+    String op = skip == null ? "layerNormGradient" : "addLayerNormGradient";
     long rows = x.dim(0);
     long columns = x.dim(1);
     String type = Elementwise.lower(x.dtype());
@@ -165,13 +204,13 @@ final class Normalization {
       NdArray rest = work.allocate(DType.F32, Shape.of(rows));
       Launch launch =
           device
-              .kernel(
-                  "layerNormGradient", "layernorm", "layer_norm_gradient" + group(columns) + type)
+              .kernel(op, "layernorm", "layer_norm_gradient" + group(columns) + type)
               .array(x)
               .array(weight)
               .array(mean)
               .array(rstd)
               .array(dy)
+              .array(skip)
               .array(dx)
               .array(rest)
               .size(rows)
@@ -186,7 +225,7 @@ final class Normalization {
       NdArray weights = dWeight == null ? null : work.allocate(DType.F32, shape);
       NdArray biases = dBias == null ? null : work.allocate(DType.F32, shape);
       device
-          .kernel("layerNormGradient", "layernorm", "layer_norm_gradient_parameters_" + type)
+          .kernel(op, "layernorm", "layer_norm_gradient_parameters_" + type)
           .array(x)
           .array(mean)
           .array(rest)
@@ -199,10 +238,10 @@ final class Normalization {
           .size(chunk)
           .run((columns + 31) / 32, chunks, 1, 32, 8);
       if (weights != null && dWeight != null) {
-        sumPartials("layerNormGradient", weights, dWeight, accumulate);
+        sumPartials(op, weights, dWeight, accumulate);
       }
       if (biases != null && dBias != null) {
-        sumPartials("layerNormGradient", biases, dBias, accumulate);
+        sumPartials(op, biases, dBias, accumulate);
       }
     }
     return true;

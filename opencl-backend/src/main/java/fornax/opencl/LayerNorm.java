@@ -7,7 +7,8 @@ import fornax.backend.NdArray;
 import fornax.backend.Workspace;
 import org.jspecify.annotations.Nullable;
 
-/// Launches `layernorm.cl`: layerNorm, and rmsNorm, which has no mean.
+/// Launches `layernorm.cl`: layerNorm, alone or with the residual stream that it reads, and
+/// rmsNorm, which has no mean.
 final class LayerNorm {
   private final OpenClQueue queue;
   private final Tuning tuning;
@@ -21,8 +22,10 @@ final class LayerNorm {
     this.columnSums = columnSums;
   }
 
-  /// rmsNorm where mean is null.
+  /// rmsNorm where mean is null; addLayerNorm where a and b are not: then x gets `a + b` first.
   void normalize(
+      @Nullable NdArray a,
+      @Nullable NdArray b,
       NdArray x,
       @Nullable NdArray weight,
       @Nullable NdArray bias,
@@ -30,7 +33,10 @@ final class LayerNorm {
       NdArray y,
       @Nullable NdArray mean,
       NdArray rstd) {
-    String op = mean == null ? "rmsNorm" : "layerNorm";
+    boolean add = a != null && b != null;
+    String op = add ? "addLayerNorm" : mean == null ? "rmsNorm" : "layerNorm";
+    NdArray aOrAny = a == null ? x : a;
+    NdArray bOrAny = b == null ? x : b;
     NdArray weightOrAny = weight == null ? x : weight;
     NdArray biasOrAny = bias == null ? x : bias;
     int group = tuning.row(x.dim(1));
@@ -42,11 +48,17 @@ final class LayerNorm {
             "-D GROUP="
                 + group
                 + rms(mean)
+                + " -D ADD="
+                + (add ? 1 : 0)
+                + Types.option(op, "TERM", aOrAny)
+                + Types.option(op, "ADDEND", bOrAny)
                 + Types.option(op, "X", x)
                 + Types.option(op, "W", weightOrAny)
                 + Types.option(op, "B", biasOrAny)
                 + Types.option(op, "Y", y)),
         Grid.groups(x.dim(0), group),
+        aOrAny,
+        bOrAny,
         x,
         weightOrAny,
         biasOrAny,
@@ -60,17 +72,23 @@ final class LayerNorm {
   }
 
   /// rmsNorm where mean is null.
+  ///
+  /// @param skip added to dx, which may be skip itself
   void gradient(
       NdArray x,
       @Nullable NdArray weight,
       @Nullable NdArray mean,
       NdArray rstd,
       NdArray dy,
+      @Nullable NdArray skip,
       @Nullable NdArray dx,
       @Nullable NdArray dWeight,
       @Nullable NdArray dBias,
       boolean accumulate) {
-    String op = mean == null ? "rmsNormGradient" : "layerNormGradient";
+    String op =
+        skip != null
+            ? "addLayerNormGradient"
+            : mean == null ? "rmsNormGradient" : "layerNormGradient";
     NdArray meanOrAny = mean == null ? rstd : mean;
     long rows = x.dim(0);
     long columns = x.dim(1);
@@ -120,6 +138,7 @@ final class LayerNorm {
       }
       if (dx != null) {
         NdArray weightOrAny = weight == null ? x : weight;
+        NdArray skipOrAny = skip == null ? x : skip;
         queue.launch(
             op,
             Kernel.Spec.of(
@@ -131,6 +150,7 @@ final class LayerNorm {
                     + Types.option(op, "X", x)
                     + Types.option(op, "W", weightOrAny)
                     + Types.option(op, "DY", dy)
+                    + Types.option(op, "SKIP", skipOrAny)
                     + Types.option(op, "DX", dx)),
             Grid.groups(rows, group),
             x,
@@ -139,9 +159,11 @@ final class LayerNorm {
             rest,
             rstd,
             dy,
+            skipOrAny,
             dx,
             columns,
-            weight == null ? 0 : 1);
+            weight == null ? 0 : 1,
+            skip == null ? 0 : 1);
       }
     }
   }

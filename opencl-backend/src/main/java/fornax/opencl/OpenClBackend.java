@@ -225,7 +225,7 @@ final class OpenClBackend implements Backend {
       NdArray y,
       NdArray mean,
       NdArray rstd) {
-    layerNorm.normalize(x, weight, bias, epsilon, y, mean, rstd);
+    layerNorm.normalize(null, null, x, weight, bias, epsilon, y, mean, rstd);
   }
 
   @Override
@@ -239,13 +239,42 @@ final class OpenClBackend implements Backend {
       @Nullable NdArray dWeight,
       @Nullable NdArray dBias,
       boolean accumulate) {
-    layerNorm.gradient(x, weight, mean, rstd, dy, dx, dWeight, dBias, accumulate);
+    layerNorm.gradient(x, weight, mean, rstd, dy, null, dx, dWeight, dBias, accumulate);
+  }
+
+  @Override
+  public void addLayerNorm(
+      NdArray x,
+      NdArray addend,
+      @Nullable NdArray weight,
+      @Nullable NdArray bias,
+      double epsilon,
+      NdArray sum,
+      NdArray y,
+      NdArray mean,
+      NdArray rstd) {
+    layerNorm.normalize(x, addend, sum, weight, bias, epsilon, y, mean, rstd);
+  }
+
+  @Override
+  public void addLayerNormGradient(
+      NdArray x,
+      @Nullable NdArray weight,
+      NdArray mean,
+      NdArray rstd,
+      NdArray dy,
+      NdArray skip,
+      NdArray dx,
+      @Nullable NdArray dWeight,
+      @Nullable NdArray dBias,
+      boolean accumulate) {
+    layerNorm.gradient(x, weight, mean, rstd, dy, skip, dx, dWeight, dBias, accumulate);
   }
 
   @Override
   public void rmsNorm(
       NdArray x, @Nullable NdArray weight, double epsilon, NdArray y, NdArray rstd) {
-    layerNorm.normalize(x, weight, null, epsilon, y, null, rstd);
+    layerNorm.normalize(null, null, x, weight, null, epsilon, y, null, rstd);
   }
 
   @Override
@@ -257,7 +286,7 @@ final class OpenClBackend implements Backend {
       @Nullable NdArray dx,
       @Nullable NdArray dWeight,
       boolean accumulate) {
-    layerNorm.gradient(x, weight, null, rstd, dy, dx, dWeight, null, accumulate);
+    layerNorm.gradient(x, weight, null, rstd, dy, null, dx, dWeight, null, accumulate);
   }
 
   // ---- attention

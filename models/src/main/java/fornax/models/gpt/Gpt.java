@@ -77,8 +77,8 @@ public final class Gpt extends Module {
       }
     }
 
-    /// The residual stream `x` behind the last block, normalised by `last`. Shapes: `[B, T, C] → [B,
-    /// T, C]`.
+    /// The residual stream `x` behind the last block, normalised by `last`. Shapes: `[B, T, C] →
+    /// [B, T, C]`.
     Tensor forward(Tensor x, LayerNorm last) {
       try (var scope = Scope.open()) {
         Residual stream = new Residual(x, list.getFirst().attentionNorm.forward(x));
@@ -139,8 +139,7 @@ public final class Gpt extends Module {
             feedForwardNorm.forward(
                 stream.sum(), attention.forward(stream.normal())); // [B, T, C] each
         return scope.keep(
-            next.forward(
-                attended.sum(), feedForward.forward(attended.normal()))); // [B, T, C] each
+            next.forward(attended.sum(), feedForward.forward(attended.normal()))); // [B, T, C] each
       }
     }
   }
