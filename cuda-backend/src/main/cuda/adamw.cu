@@ -5,8 +5,8 @@
 // The indices of fornax.backend.AdamWFactors.
 enum { DECAY = 0, REST_1 = 1, BETA_2 = 2, REST_2 = 3, STEP_SIZE = 4, ROOT_CORRECTION = 5, EPSILON = 6 };
 
-// A slot's arrays: parameter, gradient, first and second moment. Nothing changes where the scale
-// is not finite.
+// A slot's arrays: parameter, gradient, first and second moment, and perhaps a copy of the parameter.
+// Nothing changes where the scale is not finite.
 extern "C" __global__ void __launch_bounds__(256)
     adam_w(const Slot* slots, u32 count, const float* factors, const float* scale) {
   float s = *scale;
@@ -32,6 +32,10 @@ extern "C" __global__ void __launch_bounds__(256)
     slot.p[2][i] = m;
     slot.p[3][i] = v;
     float update = stepSize * (m / (sqrtf(v) * rootCorrection + epsilon));
-    slot.p[0][i] = decay * slot.p[0][i] - update;
+    float p = decay * slot.p[0][i] - update;
+    slot.p[0][i] = p;
+    if (slot.copy) {
+      slot.copy[i] = fromFloat<bf16>(p);
+    }
   }
 }

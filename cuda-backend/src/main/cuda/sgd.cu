@@ -6,7 +6,8 @@
 // The indices of fornax.backend.SgdFactors.
 enum { RATE = 0, MOMENTUM = 1, WEIGHT_DECAY = 2, NESTEROV = 3 };
 
-// A slot's arrays: parameter, gradient, velocity. Nothing changes where the scale is not finite.
+// A slot's arrays: parameter, gradient, velocity, and perhaps a copy of the parameter. Nothing
+// changes where the scale is not finite.
 extern "C" __global__ void __launch_bounds__(256)
     sgd(const Slot* slots, u32 count, const float* factors, const float* scale) {
   float s = *scale;
@@ -26,6 +27,10 @@ extern "C" __global__ void __launch_bounds__(256)
     float g = s * slot.p[1][i] + weightDecay * p;
     float v = momentum * slot.p[2][i] + g;
     slot.p[2][i] = v;
-    slot.p[0][i] = p - rate * (nesterov ? g + momentum * v : v);
+    p -= rate * (nesterov ? g + momentum * v : v);
+    slot.p[0][i] = p;
+    if (slot.copy) {
+      slot.copy[i] = fromFloat<bf16>(p);
+    }
   }
 }

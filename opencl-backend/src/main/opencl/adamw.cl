@@ -1,19 +1,30 @@
 // AdamW (arXiv:1711.05101, algorithm 2) over up to 8 parameters in one launch: group number i belongs to the slot k with
-// first[k] <= i < first[k + 1]. The factors are those of fornax.backend.AdamWFactors.
+// first[k] <= i < first[k + 1]. The factors are those of fornax.backend.AdamWFactors. With -D COPY every parameter has a
+// BF16 copy.
 typedef struct {
   INDEX first[9];
   INDEX count[8];
 } Slots;
 
+#ifdef COPY
+#define COPY_ARGUMENTS(k) , global ushort* c##k, const INDEX c##k##_start
+#define COPY_CASE(k) c = c##k + c##k##_start;
+#else
+#define COPY_ARGUMENTS(k)
+#define COPY_CASE(k)
+#endif
+
 #define SLOT(k) \
   global float* p##k, const INDEX p##k##_start, global const float* g##k, const INDEX g##k##_start, \
-      global float* m##k, const INDEX m##k##_start, global float* v##k, const INDEX v##k##_start
+      global float* m##k, const INDEX m##k##_start, global float* v##k, const INDEX v##k##_start \
+          COPY_ARGUMENTS(k)
 #define CASE(k) \
   case k: \
     p = p##k + p##k##_start; \
     g = g##k + g##k##_start; \
     m = m##k + m##k##_start; \
     v = v##k + v##k##_start; \
+    COPY_CASE(k) \
     break
 
 kernel void adamw(
@@ -39,6 +50,9 @@ kernel void adamw(
   global const float* g = g0;
   global float* m = m0;
   global float* v = v0;
+#ifdef COPY
+  global ushort* c = c0;
+#endif
   switch (slot) {
     CASE(0);
     CASE(1);
@@ -64,5 +78,9 @@ kernel void adamw(
   const float second = beta2 * v[i] + rest2 * (gradient * gradient);
   m[i] = first;
   v[i] = second;
-  p[i] = decay * p[i] - step_size * (first / (sqrt(second) * root_correction + epsilon));
+  const float parameter = decay * p[i] - step_size * (first / (sqrt(second) * root_correction + epsilon));
+  p[i] = parameter;
+#ifdef COPY
+  c[i] = to_bf16(parameter);
+#endif
 }

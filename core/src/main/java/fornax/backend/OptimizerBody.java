@@ -7,6 +7,7 @@ import static fornax.backend.Binary.SUBTRACT;
 
 import fornax.array.DType;
 import fornax.array.Shape;
+import org.jspecify.annotations.Nullable;
 
 /// The default bodies of the optimisers.
 final class OptimizerBody {
@@ -38,6 +39,7 @@ final class OptimizerBody {
       b.binary(SUBTRACT, v, m, v);
       keep(b, finite, v, slot.parameter());
     }
+    refresh(b, slot.parameter(), slot.copy());
   }
 
   static void sgd(Backend b, SgdSlot slot, NdArray factors, NdArray scale) {
@@ -61,6 +63,13 @@ final class OptimizerBody {
       b.binary(MULTIPLY, v, factor(factors, SgdFactors.RATE, shape), v);
       b.binary(SUBTRACT, slot.parameter(), v, v);
       keep(b, finite, v, slot.parameter());
+    }
+    refresh(b, slot.parameter(), slot.copy());
+  }
+
+  private static void refresh(Backend b, NdArray parameter, @Nullable NdArray copy) {
+    if (copy != null) {
+      b.copy(parameter, copy);
     }
   }
 

@@ -26,6 +26,13 @@ public final class Input {
   /// [#EXTREMES] without infinities.
   static final double[] LARGE = {1e4, -1e4, Double.NaN, 0, -0.0, 1, -1, 30, -30, 1e-4};
 
+  /// What the input is in a model, which says what BF16 means for it.
+  private enum Role {
+    ACTIVATION,
+    PARAMETER,
+    F32
+  }
+
   private enum Form {
     CONTIGUOUS,
     TRANSPOSED,
@@ -52,32 +59,34 @@ public final class Input {
   private final Form form;
   private final Content content;
   private final boolean constant;
+  private final Role role;
 
-  private Input(Shape shape, Form form, Content content, boolean constant) {
+  private Input(Shape shape, Form form, Content content, boolean constant, Role role) {
     this.shape = shape;
     this.form = form;
     this.content = content;
     this.constant = constant;
+    this.role = role;
   }
 
   /// A floating input of normally distributed elements, contiguous.
   public static Input shape(long... dims) {
-    return new Input(Shape.of(dims), Form.CONTIGUOUS, new Content.Normal(), false);
+    return new Input(Shape.of(dims), Form.CONTIGUOUS, new Content.Normal(), false, Role.ACTIVATION);
   }
 
   /// The same shape, a view of an array stored with its last two axes swapped.
   public Input transposed() {
-    return new Input(shape, Form.TRANSPOSED, content, constant);
+    return new Input(shape, Form.TRANSPOSED, content, constant, role);
   }
 
   /// The same shape, a view of the inside of a larger array.
   public Input sliced() {
-    return new Input(shape, Form.SLICED, content, constant);
+    return new Input(shape, Form.SLICED, content, constant, role);
   }
 
   /// The same shape, one row repeated along the first axis.
   public Input broadcast() {
-    return new Input(shape, Form.BROADCAST, content, constant);
+    return new Input(shape, Form.BROADCAST, content, constant, role);
   }
 
   /// Elements evenly distributed in `[low, high)`.
@@ -112,11 +121,21 @@ public final class Input {
 
   /// An input that the operation has no gradient for, though it is floating.
   public Input constant() {
-    return new Input(shape, form, content, true);
+    return new Input(shape, form, content, true, role);
+  }
+
+  /// A parameter: in BF16 its working copy takes part, and the gradient is the master's, F32.
+  public Input parameter() {
+    return new Input(shape, form, content, constant, Role.PARAMETER);
+  }
+
+  /// F32 in BF16 as well, as the parameters of norms and biases are.
+  public Input inF32() {
+    return new Input(shape, form, content, constant, Role.F32);
   }
 
   private Input with(Content other) {
-    return new Input(shape, form, other, constant);
+    return new Input(shape, form, other, constant, role);
   }
 
   /// The input's shape.
@@ -131,6 +150,11 @@ public final class Input {
 
   boolean isRepeated() {
     return form == Form.BROADCAST;
+  }
+
+  /// Whether the gradient is F32 in BF16 as well.
+  boolean isMaster() {
+    return role != Role.ACTIVATION;
   }
 
   boolean wantsGradient() {
@@ -170,9 +194,10 @@ public final class Input {
   /// The elements stored, rounded to `precision`, which is F32, BF16 or F64.
   double[] elements(DType precision, long seed) {
     Random random = new Random(seed);
+    DType rounded = role == Role.F32 && precision == DType.BF16 ? DType.F32 : precision;
     double[] elements = new double[Math.toIntExact(stored().elements())];
     for (int i = 0; i < elements.length; i++) {
-      elements[i] = round(next(random, i), precision);
+      elements[i] = round(next(random, i), rounded);
     }
     return elements;
   }
@@ -199,11 +224,18 @@ public final class Input {
   /// The stored tensor, of type `floating` where it is a floating input. [#view(Tensor)] makes the
   /// input of it.
   Tensor leaf(Backend backend, DType floating, double[] elements) {
-    return Tensors.on(backend).of(elements, dtype(floating), stored());
+    boolean master = isMaster() && floating == DType.BF16;
+    DType type = dtype(master ? DType.F32 : floating);
+    Tensor leaf = Tensors.on(backend).of(elements, type, stored());
+    return leaf.keepWorkingCopy(master && role == Role.PARAMETER);
   }
 
   /// The input, as a view of `leaf`.
   Tensor view(Tensor leaf) {
+    return form(leaf.working());
+  }
+
+  private Tensor form(Tensor leaf) {
     return switch (form) {
       case CONTIGUOUS -> leaf;
       case TRANSPOSED -> leaf.transpose();
@@ -224,6 +256,12 @@ public final class Input {
     if (form != Form.CONTIGUOUS) {
       text += " " + form.name().toLowerCase(Locale.ROOT);
     }
+    text +=
+        switch (role) {
+          case ACTIVATION -> "";
+          case PARAMETER -> " parameter";
+          case F32 -> " in F32";
+        };
     return switch (content) {
       case Content.Normal _ -> text;
       case Content.Uniform(double low, double high) -> text + " in " + low + " to " + high;

@@ -39,11 +39,13 @@ public final class OpCase {
     CONVENTIONAL
   }
 
+  private static final List<DType> BOTH = List.of(DType.F32, DType.BF16);
+
   private final String name;
   private final int arity;
   private final Function<List<Tensor>, Tensor> function;
   private final Gradient gradient;
-  private final boolean inBFloat16;
+  private final List<DType> types;
   private final int roundings;
   private final Function<List<Input>, Long> reduction;
   private final List<List<Input>> inputs;
@@ -53,7 +55,7 @@ public final class OpCase {
       int arity,
       Function<List<Tensor>, Tensor> function,
       Gradient gradient,
-      boolean inBFloat16,
+      List<DType> types,
       int roundings,
       Function<List<Input>, Long> reduction,
       List<List<Input>> inputs) {
@@ -61,7 +63,7 @@ public final class OpCase {
     this.arity = arity;
     this.function = function;
     this.gradient = gradient;
-    this.inBFloat16 = inBFloat16;
+    this.types = types;
     this.roundings = roundings;
     this.reduction = reduction;
     this.inputs = inputs;
@@ -84,7 +86,7 @@ public final class OpCase {
 
   /// An operation on `arity` tensors.
   public static OpCase ofAll(String name, int arity, Function<List<Tensor>, Tensor> function) {
-    return new OpCase(name, arity, function, Gradient.EXACT, true, 1, _ -> 1L, List.of());
+    return new OpCase(name, arity, function, Gradient.EXACT, BOTH, 1, _ -> 1L, List.of());
   }
 
   /// Adds inputs to test it on: one for each argument, and so again.
@@ -97,7 +99,7 @@ public final class OpCase {
     for (int i = 0; i < more.length; i += arity) {
       all.add(List.of(more).subList(i, i + arity));
     }
-    return new OpCase(name, arity, function, gradient, inBFloat16, roundings, reduction, all);
+    return new OpCase(name, arity, function, gradient, types, roundings, reduction, all);
   }
 
   /// Says that the result has no gradient.
@@ -111,7 +113,7 @@ public final class OpCase {
   }
 
   private OpCase with(Gradient other) {
-    return new OpCase(name, arity, function, other, inBFloat16, roundings, reduction, inputs);
+    return new OpCase(name, arity, function, other, types, roundings, reduction, inputs);
   }
 
   /// Says that each element of the result sums up to the largest axis of the inputs.
@@ -126,7 +128,7 @@ public final class OpCase {
   }
 
   private OpCase reducing(Function<List<Input>, Long> length) {
-    return new OpCase(name, arity, function, gradient, inBFloat16, roundings, length, inputs);
+    return new OpCase(name, arity, function, gradient, types, roundings, length, inputs);
   }
 
   private static long largestAxis(Shape shape) {
@@ -136,13 +138,22 @@ public final class OpCase {
   /// Says how often a value is rounded on its way from an input to the result, where types are
   /// BF16; 1 if this is not called.
   public OpCase roundings(int count) {
-    return new OpCase(name, arity, function, gradient, inBFloat16, count, reduction, inputs);
+    return new OpCase(name, arity, function, gradient, types, count, reduction, inputs);
   }
 
   /// Says that the operation is not tested in BF16, because rounding moves the place where it
   /// jumps.
   public OpCase notInBFloat16() {
-    return new OpCase(name, arity, function, gradient, false, roundings, reduction, inputs);
+    return in(List.of(DType.F32));
+  }
+
+  /// Says that the operation is tested in BF16 alone, with inputs of several types.
+  public OpCase mixed() {
+    return in(List.of(DType.BF16));
+  }
+
+  private OpCase in(List<DType> others) {
+    return new OpCase(name, arity, function, gradient, others, roundings, reduction, inputs);
   }
 
   /// The name, `softmax` or `sum.axis`.
@@ -168,7 +179,7 @@ public final class OpCase {
 
   /// The types to test it in on a device.
   public List<DType> types() {
-    return inBFloat16 ? List.of(DType.F32, DType.BF16) : List.of(DType.F32);
+    return types;
   }
 
   /// The inputs to test it on.
@@ -291,17 +302,19 @@ public final class OpCase {
       return Tolerance.bound(type, reduction.apply(inputs), roundings);
     }
 
-    /// The largest error allowed of the gradients: of the same kind, but that the gradient of what
-    /// was broadcast is a sum, and that BF16 results are saved for it rounded.
-    double gradientTolerance(DType type, Outcome truth) {
+    /// The largest error allowed of the gradient of input `input`: of the same kind, but that the
+    /// gradient of what was broadcast is a sum, and that BF16 results are saved for it rounded. The
+    /// gradient of a parameter is not rounded itself.
+    double gradientTolerance(DType type, Outcome truth, int input) {
       long stored =
           inputs.stream()
               .filter(Input::wantsGradient)
-              .mapToLong(input -> input.stored().elements())
+              .mapToLong(one -> one.stored().elements())
               .min()
               .orElse(1);
       long repeats = truth.shape().elements() / Math.max(1, stored);
-      return Tolerance.bound(type, Math.max(reduction.apply(inputs), repeats), roundings + 1);
+      int more = inputs.get(input).isMaster() ? -1 : 1;
+      return Tolerance.bound(type, Math.max(reduction.apply(inputs), repeats), roundings + more);
     }
 
     @Override

@@ -112,7 +112,8 @@ public final class OpCases {
             losses(),
             sampling(),
             optimizers(),
-            makingAndChanging())
+            makingAndChanging(),
+            MixedCases.all())
         .stream()
         .flatMap(List::stream)
         .toList();
@@ -803,11 +804,23 @@ public final class OpCases {
             .on(slots)
             .withoutGradient()
             .notInBFloat16(),
+        OpCase.ofAll("adamW.copy", 4, x -> adamWCopy(x, adamW, 0.75))
+            .on(slots)
+            .withoutGradient()
+            .notInBFloat16(),
+        OpCase.ofAll("adamW.copyNotFinite", 4, x -> adamWCopy(x, adamW, Double.NaN))
+            .on(slots)
+            .withoutGradient()
+            .notInBFloat16(),
         OpCase.ofAll("adamW.notFinite", 4, x -> adamW(x, adamW, Double.NaN))
             .on(slots)
             .withoutGradient()
             .notInBFloat16(),
         OpCase.of("sgd", (p, g, v) -> sgd(p, g, v, SgdFactors.of(0.1, 0.9, 0.01, false)))
+            .on(triples(slots))
+            .withoutGradient()
+            .notInBFloat16(),
+        OpCase.of("sgd.copy", (p, g, v) -> sgdCopy(p, g, v, SgdFactors.of(0.1, 0.9, 0.01, false)))
             .on(triples(slots))
             .withoutGradient()
             .notInBFloat16(),
@@ -844,6 +857,37 @@ public final class OpCases {
     List<AdamWSlot> slots = List.of(new AdamWSlot(a[0], a[1], a[2], a[3]));
     backend.adamW(slots, numbers(x.getFirst(), factors).array(), scalar(x.getFirst(), scale));
     return Tensor.stack(0, changed.toArray(Tensor[]::new));
+  }
+
+  // How far the copy is from the rounded parameter (0), then the parameter. A parameter without a
+  // copy stands beside it, for kernels that take several at once.
+  private static Tensor adamWCopy(List<Tensor> x, float[] factors, double scale) {
+    List<Tensor> changed = copies(x);
+    List<Tensor> alone = copies(x);
+    Tensor copy = x.getFirst().to(DType.BF16);
+    NdArray[] a = changed.stream().map(Tensor::array).toArray(NdArray[]::new);
+    NdArray[] b = alone.stream().map(Tensor::array).toArray(NdArray[]::new);
+    List<AdamWSlot> slots =
+        List.of(
+            new AdamWSlot(b[0], b[1], b[2], b[3]),
+            new AdamWSlot(a[0], a[1], a[2], a[3], copy.array()));
+    x.getFirst()
+        .backend()
+        .adamW(slots, numbers(x.getFirst(), factors).array(), scalar(x.getFirst(), scale));
+    return Tensor.stack(0, distance(copy, changed.getFirst()), changed.getFirst());
+  }
+
+  private static Tensor sgdCopy(Tensor p, Tensor g, Tensor v, float[] factors) {
+    List<Tensor> changed = copies(List.of(p, g, v));
+    Tensor copy = p.to(DType.BF16);
+    NdArray[] a = changed.stream().map(Tensor::array).toArray(NdArray[]::new);
+    List<SgdSlot> slots = List.of(new SgdSlot(a[0], a[1], a[2], copy.array()));
+    p.backend().sgd(slots, numbers(p, factors).array(), scalar(p, 0.75));
+    return Tensor.stack(0, distance(copy, changed.getFirst()), changed.getFirst());
+  }
+
+  private static Tensor distance(Tensor copy, Tensor parameter) {
+    return copy.to(parameter.dtype()).sub(parameter.to(DType.BF16).to(parameter.dtype()));
   }
 
   private static Tensor sgd(Tensor p, Tensor g, Tensor v, float[] factors) {

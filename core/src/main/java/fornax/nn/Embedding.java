@@ -12,13 +12,13 @@ public final class Embedding extends Layer {
   }
 
   public Embedding(Weights weights, long count, long width, Initializer initializer) {
-    weight = parameter("weight", weights.create(initializer, count, width));
+    weight = workingParameter("weight", weights.create(initializer, count, width));
   }
 
   /// @throws IndexOutOfBoundsException (maybe late) if an index is outside `[0, count)`
   @Override
   public Tensor forward(Tensor x) {
-    return weight.embedding(x);
+    return weight.working().embedding(x);
   }
 
   /// The table, `[count, width]`.

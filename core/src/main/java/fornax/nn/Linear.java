@@ -56,7 +56,7 @@ public final class Linear extends Layer {
 
   public Linear(Weights weights, long in, long out, Options options) {
     Initializer uniform = Initializer.uniform(1 / Math.sqrt(Math.max(1, in)));
-    weight = parameter("weight", weights.create(orElse(options.weight(), uniform), in, out));
+    weight = workingParameter("weight", weights.create(orElse(options.weight(), uniform), in, out));
     bias =
         options.hasBias()
             ? parameter("bias", weights.create(orElse(options.bias(), uniform), out))
@@ -71,7 +71,12 @@ public final class Linear extends Layer {
   /// @throws ShapeException if the last axis of `x` is not `in`
   @Override
   public Tensor forward(Tensor x) {
-    return x.linear(weight, bias, activation);
+    Tensor lowered = lowered(x);
+    Tensor y = lowered.linear(weight.working(), bias, activation);
+    if (lowered != x) {
+      lowered.close();
+    }
+    return y;
   }
 
   /// The weight, `[in, out]`.

@@ -1,11 +1,14 @@
 package fornax.nn;
 
+import fornax.array.DType;
 import fornax.backend.Owner;
 import fornax.tensor.Tensor;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
 
@@ -35,7 +38,9 @@ public abstract class Module implements AutoCloseable {
   private final SequencedMap<String, Tensor> parameters = new LinkedHashMap<>();
   private final SequencedMap<String, Tensor> buffers = new LinkedHashMap<>();
   private final SequencedMap<String, Module> children = new LinkedHashMap<>();
+  private final List<Tensor> working = new ArrayList<>();
   private boolean training = true;
+  private Precision precision = Precision.F32;
 
   /// A module without parameters yet, in training mode.
   protected Module() {}
@@ -73,6 +78,20 @@ public abstract class Module implements AutoCloseable {
     buffer.array().buffer().setOwner(Owner.PARAMETERS);
     buffers.put(name, buffer);
     return buffer;
+  }
+
+  /// [#parameter(String, Tensor)] for one that takes part in arithmetic in the module's
+  /// [Precision]: use [Tensor#working()] of it, and give that operations [#lowered(Tensor)] inputs.
+  protected final Tensor workingParameter(String name, Tensor value) {
+    Tensor parameter = parameter(name, value);
+    working.add(parameter);
+    return parameter;
+  }
+
+  /// `x` in the type that the module passes on, which is what [Tensor#working()] parameters are
+  /// computed with: converted from F32 in [Precision#BF16], else as it is.
+  protected final Tensor lowered(Tensor x) {
+    return precision == Precision.BF16 && x.dtype() == DType.F32 ? x.to(DType.BF16) : x;
   }
 
   /// Registers `module` as the part `name` and returns it; it is closed with this module.
@@ -161,6 +180,22 @@ public abstract class Module implements AutoCloseable {
   /// Whether this is in training mode, as it is when it is made.
   public final boolean isTraining() {
     return training;
+  }
+
+  /// Computes in `precision` from now on, here and in all parts; a new module computes in F32. The
+  /// parameters stay F32: gradients, optimisers and files see no difference. For [Precision#BF16]
+  /// matrices get their BF16 copies, two bytes an element; they follow what changes the parameters.
+  public final void computeIn(Precision precision) {
+    this.precision = precision;
+    for (Tensor parameter : working) {
+      Tensor _ = parameter.keepWorkingCopy(precision == Precision.BF16);
+    }
+    children.values().forEach(module -> module.computeIn(precision));
+  }
+
+  /// What this computes in.
+  public final Precision precision() {
+    return precision;
   }
 
   /// Forgets all gradients.

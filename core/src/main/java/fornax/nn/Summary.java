@@ -1,5 +1,6 @@
 package fornax.nn;
 
+import fornax.backend.NdArray;
 import fornax.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.List;
@@ -31,7 +32,8 @@ final class Summary {
       long size = 0;
       for (Tensor tensor : module.ownParameters().values()) {
         elements += tensor.elements();
-        size += tensor.array().bytes();
+        NdArray copy = tensor.workingArray();
+        size += tensor.array().bytes() + (copy == null ? 0 : copy.bytes());
       }
       String shapes =
           module.ownParameters().entrySet().stream()

@@ -77,7 +77,8 @@ public final class AdamW extends Optimizer {
                     parameter.array(),
                     Objects.requireNonNull(parameter.gradArray()),
                     state(FIRST + path),
-                    state(SECOND + path))));
+                    state(SECOND + path),
+                    parameter.workingArray())));
     backend().adamW(slots, factors, scale);
   }
 }

@@ -109,7 +109,8 @@ public abstract class Optimizer implements AutoCloseable {
   /// The numbers of step `step`, counted from 0, for one group.
   abstract float[] factors(double rate, ParameterGroup group, long step);
 
-  /// Enqueues the step for one group's parameters that have gradients.
+  /// Enqueues the step for one group's parameters that have gradients, and for the BF16 copies that
+  /// some of them have.
   abstract void update(Map<String, Tensor> parameters, NdArray factors, NdArray scale);
 
   /// One step, at the schedule's rate, with the gradients as they are.
@@ -136,7 +137,7 @@ public abstract class Optimizer implements AutoCloseable {
                 }
               });
       update(ready, numbers, scale);
-      ready.values().forEach(parameter -> parameter.array().buffer().changed());
+      ready.values().forEach(Tensor::updated);
     }
     steps++;
   }

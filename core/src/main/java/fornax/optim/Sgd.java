@@ -56,7 +56,8 @@ public final class Sgd extends Optimizer {
                 new SgdSlot(
                     parameter.array(),
                     Objects.requireNonNull(parameter.gradArray()),
-                    state(VELOCITY + path))));
+                    state(VELOCITY + path),
+                    parameter.workingArray())));
     backend().sgd(slots, factors, scale);
   }
 }

@@ -84,7 +84,8 @@ final class Backprop {
     return new IllegalStateException(
         "backward: the graph has been used; got a second backward through "
             + op
-            + "; need one backward for each forward; compute the value again, or add the losses before backward");
+            + "; need one backward for each forward; compute the value again, or add the losses"
+            + " before backward");
   }
 
   Backend backend() {
@@ -164,6 +165,11 @@ final class Backprop {
   /// The shape of an input that wants a gradient.
   Shape shape(int input) {
     return input(input).shape;
+  }
+
+  /// The type that an input that wants a gradient collects it in.
+  DType dtype(int input) {
+    return input(input).dtype;
   }
 
   private Node input(int index) {

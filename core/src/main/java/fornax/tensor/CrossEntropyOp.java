@@ -161,16 +161,19 @@ final class CrossEntropyOp {
       this.losses = call.allocate(type, this.targets.shape());
       this.dx =
           call.recording && x.requiresGrad() ? call.allocate(x.dtype(), this.x.shape()) : null;
-      this.dw = call.recording && w.requiresGrad() ? gradientLike(call, this.w) : null;
+      this.dw =
+          call.recording && w.requiresGrad()
+              ? gradientLike(call, this.w, Node.gradientType(w))
+              : null;
     }
 
     // In the order of w's memory: w may be a transposed table.
-    private static NdArray gradientLike(Call call, NdArray w) {
+    private static NdArray gradientLike(Call call, NdArray w, DType type) {
       boolean transposed = !w.isContiguous() && w.transpose().isContiguous();
       NdArray dw =
           transposed
-              ? call.allocate(w.dtype(), w.transpose().shape()).transpose()
-              : call.allocate(w.dtype(), w.shape());
+              ? call.allocate(type, w.transpose().shape()).transpose()
+              : call.allocate(type, w.shape());
       dw.buffer().setOwner(Owner.GRADIENTS);
       call.backend.fill(dw, 0);
       return dw;

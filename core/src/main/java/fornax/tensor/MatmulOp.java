@@ -91,7 +91,7 @@ final class MatmulOp {
       Backprop.Target target = g.target(input);
       g.backend().matmul(a, b, target.array(), target.accumulate());
     } else {
-      NdArray whole = g.allocate(g.dy().dtype(), shape);
+      NdArray whole = g.allocate(g.dtype(input), shape);
       g.backend().matmul(a, b, whole, false);
       g.giveReduced(input, whole);
     }

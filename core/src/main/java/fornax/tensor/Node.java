@@ -32,7 +32,7 @@ final class Node {
   final String op;
   final long order = NEXT_ORDER.getAndIncrement();
   final Backend backend;
-  final DType dtype;
+  final DType dtype; // of the gradient
   final Shape shape;
   private final boolean transposed;
   private final @Nullable GradientRule rule;
@@ -50,12 +50,13 @@ final class Node {
       String op,
       Backend backend,
       NdArray y,
+      DType dtype,
       @Nullable GradientRule rule,
       @Nullable Node[] inputs,
       Saved[] saved) {
     this.op = op;
     this.backend = backend;
-    this.dtype = y.dtype();
+    this.dtype = dtype;
     this.shape = y.shape();
     this.transposed =
         rule != null && y.rank() >= 2 && !y.isContiguous() && y.transpose().isContiguous();
@@ -65,7 +66,7 @@ final class Node {
   }
 
   static Node leaf(Backend backend, NdArray y) {
-    return new Node("leaf", backend, y, null, new Node[0], new Saved[0]);
+    return new Node("leaf", backend, y, y.dtype(), null, new Node[0], new Saved[0]);
   }
 
   /// Retains the inputs' nodes and the saved arrays.
@@ -83,7 +84,21 @@ final class Node {
     for (int i = 0; i < saved.length; i++) {
       values[i] = Saved.of(saved[i]);
     }
-    return new Node(op, backend, y, rule, nodes, values);
+    return new Node(op, backend, y, gradientType(y, inputs), rule, nodes, values);
+  }
+
+  // A view of a parameter's copy collects its gradient in the parameter's own type.
+  private static DType gradientType(NdArray y, Tensor[] inputs) {
+    return inputs.length == 1 && inputs[0].array().buffer() == y.buffer()
+        ? gradientType(inputs[0])
+        : y.dtype();
+  }
+
+  /// The type that `x` collects its gradient in: its own, but that of a parameter's BF16 copy is
+  /// the parameter's.
+  static DType gradientType(Tensor x) {
+    Node node = x.node();
+    return node == null ? x.dtype() : node.dtype;
   }
 
   boolean isLeaf() {

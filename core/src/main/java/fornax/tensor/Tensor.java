@@ -42,6 +42,7 @@ public final class Tensor implements AutoCloseable {
   private boolean closed;
   private @Nullable Forgotten watcher;
   private @Nullable Throwable closedAt;
+  private @Nullable WorkingCopy workingCopy;
 
   // The scope that will close this, and the place in it.
   @Nullable Scope scope;
@@ -63,6 +64,15 @@ public final class Tensor implements AutoCloseable {
       tensor.watch();
     }
     return tensor;
+  }
+
+  /// A handle that somebody else closes, with [#forget()].
+  static Tensor unowned(Backend backend, NdArray array, @Nullable Node node) {
+    return new Tensor(backend, array, node);
+  }
+
+  void forget() {
+    closed = true;
   }
 
   // ---- factories on the current device
@@ -198,8 +208,11 @@ public final class Tensor implements AutoCloseable {
     return this;
   }
 
-  private void setNode(@Nullable Node other) {
+  void setNode(@Nullable Node other) {
     node = other;
+    if (workingCopy != null) {
+      workingCopy.setNode(other);
+    }
     if (watcher != null) {
       watcher.node = other;
     }
@@ -273,8 +286,8 @@ public final class Tensor implements AutoCloseable {
       checkOpen("backward");
       if (root == null) {
         throw new IllegalStateException(
-            "backward: nothing was recorded; got a tensor without history; need one made from a tensor with"
-                + " requiresGrad(true), outside noGrad");
+            "backward: nothing was recorded; got a tensor without history; need one made from a"
+                + " tensor with requiresGrad(true), outside noGrad");
       }
       if (root.isConsumed()) {
         throw Backprop.consumed(root.op);
@@ -284,6 +297,69 @@ public final class Tensor implements AutoCloseable {
       throw e;
     }
     Backprop.run(root, seed);
+  }
+
+  // ---- mixed precision
+
+  /// Keeps a BF16 copy of this for arithmetic, or gives it back; returns this. The tensor stays
+  /// what it is, F32, and what optimisers and files change: the master. Only [#working()] tells
+  /// that there is a copy.
+  ///
+  /// @throws DTypeException if this is not F32
+  /// @throws IllegalStateException if this is the result of a recorded operation
+  public Tensor keepWorkingCopy(boolean wanted) {
+    checkOpen("keepWorkingCopy");
+    if (wanted && dtype() != DType.F32) {
+      throw new DTypeException(
+          "keepWorkingCopy: a master of another type; got "
+              + dtype()
+              + " "
+              + shape()
+              + "; need F32");
+    }
+    if (wanted && node != null && !node.isLeaf()) {
+      throw new IllegalStateException(
+          "keepWorkingCopy: not a leaf; got the result of " + node.op + "; need a parameter");
+    }
+    if (wanted && workingCopy == null) {
+      workingCopy = new WorkingCopy(this);
+    } else if (!wanted && workingCopy != null) {
+      workingCopy.close();
+      workingCopy = null;
+    }
+    if (watcher != null) {
+      watcher.copy = copyArray();
+    }
+    return this;
+  }
+
+  /// What arithmetic should use: the BF16 copy, rounded to nearest even from the present values,
+  /// whose gradient is this tensor's own and F32; this tensor itself where it has no copy. The
+  /// result is this tensor's: it is not to be closed.
+  public Tensor working() {
+    NdArray copy = workingArray();
+    return copy == null || workingCopy == null ? this : workingCopy.handle;
+  }
+
+  /// The array of [#working()], or null where there is no copy: an optimiser writes it in the pass
+  /// that changes the master, and then says [#updated()].
+  public @Nullable NdArray workingArray() {
+    checkOpen("working");
+    return workingCopy == null ? null : workingCopy.array();
+  }
+
+  private @Nullable NdArray copyArray() {
+    return workingCopy == null ? null : workingCopy.handle.array;
+  }
+
+  /// Notes that the values changed in place and that the copy, where there is one, changed with
+  /// them.
+  public void updated() {
+    array.buffer().changed();
+    if (workingCopy != null) {
+      workingCopy.handle.array.buffer().changed();
+      workingCopy.isCurrent();
+    }
   }
 
   // ---- life
@@ -300,6 +376,7 @@ public final class Tensor implements AutoCloseable {
   // Outside all scopes: a cleaner releases what the caller forgets.
   void watch() {
     Forgotten forgotten = new Forgotten(array, node);
+    forgotten.copy = copyArray();
     forgotten.cleanable = CLEANER.register(this, forgotten);
     watcher = forgotten;
   }
@@ -307,6 +384,7 @@ public final class Tensor implements AutoCloseable {
   private static final class Forgotten implements Runnable {
     private final NdArray array;
     private volatile @Nullable Node node;
+    volatile @Nullable NdArray copy;
     private volatile boolean closed;
     private Cleaner.@Nullable Cleanable cleanable;
 
@@ -334,6 +412,10 @@ public final class Tensor implements AutoCloseable {
             array);
       }
       array.buffer().release();
+      NdArray working = copy;
+      if (working != null) {
+        working.buffer().release();
+      }
       Node history = node;
       if (history != null) {
         history.release();
@@ -363,6 +445,9 @@ public final class Tensor implements AutoCloseable {
       watcher.cancel();
     }
     array.buffer().release();
+    if (workingCopy != null) {
+      workingCopy.close();
+    }
     Node history = node;
     if (history != null) {
       history.release();

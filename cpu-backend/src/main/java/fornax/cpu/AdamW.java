@@ -12,6 +12,7 @@ import fornax.backend.NdArray;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import jdk.incubator.vector.FloatVector;
+import org.jspecify.annotations.Nullable;
 
 /// One AdamW step over many parameters, each element read and written once.
 final class AdamW {
@@ -62,11 +63,22 @@ final class AdamW {
               slice(slot.firstMoment(), first, n),
               slice(slot.secondMoment(), first, n),
               n);
+          refresh(slot.copy(), slot.parameter(), first, n);
         });
   }
 
   private static MemorySegment slice(NdArray x, long first, int n) {
     return HostBlock.segment(x).asSlice(4 * (x.layout().offset() + first), 4L * n);
+  }
+
+  // The chunk is still in the cache.
+  static void refresh(@Nullable NdArray copy, NdArray parameter, long first, int n) {
+    if (copy != null) {
+      long from = 4 * (parameter.layout().offset() + first);
+      long to = copy.layout().offset() + first;
+      MemorySegment data = HostBlock.segment(copy);
+      Words.write(copy.dtype(), false, HostBlock.segment(parameter), from, n, data, to, 1);
+    }
   }
 
   private void update(MemorySegment p, MemorySegment g, MemorySegment m, MemorySegment v, int n) {

@@ -55,6 +55,7 @@ final class Sgd {
               slice(slot.gradient(), first, n),
               slice(slot.velocity(), first, n),
               n);
+          AdamW.refresh(slot.copy(), slot.parameter(), first, n);
         });
   }
 

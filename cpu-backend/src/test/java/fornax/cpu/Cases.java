@@ -634,6 +634,9 @@ record Cases(String name, double reduced, Consumer<Trial> run) {
     for (long n : new long[] {5, 0, 16, 40_001, 129}) {
       slots.add(
           new AdamWSlot(t.changed(t.in(n)), t.in(n), t.changed(t.in(n)), t.changed(t.positive(n))));
+      NdArray p = t.changed(t.in(n));
+      slots.add(
+          new AdamWSlot(p, t.in(n), t.changed(t.in(n)), t.changed(t.positive(n)), copy(t, p)));
     }
     NdArray factors = factors(t, AdamWFactors.of(1e-2, 0.9, 0.99, 1e-8, 0.1, 3));
     t.backend.adamW(slots, factors, t.of(F32, scale).reshape(Shape.scalar()));
@@ -643,9 +646,17 @@ record Cases(String name, double reduced, Consumer<Trial> run) {
     List<SgdSlot> slots = new ArrayList<>();
     for (long n : new long[] {5, 40_001}) {
       slots.add(new SgdSlot(t.changed(t.in(n)), t.in(n), t.changed(t.in(n))));
+      NdArray p = t.changed(t.in(n));
+      slots.add(new SgdSlot(p, t.in(n), t.changed(t.in(n)), copy(t, p)));
     }
     NdArray factors = factors(t, SgdFactors.of(1e-2, 0.9, 0.1, nesterov));
     t.backend.sgd(slots, factors, t.of(F32, scale).reshape(Shape.scalar()));
+  }
+
+  private static NdArray copy(Trial t, NdArray parameter) {
+    NdArray copy = t.out(BF16, PLAIN, parameter.shape().toArray());
+    t.backend.copy(parameter, copy);
+    return copy;
   }
 
   private static NdArray factors(Trial t, float[] values) {

@@ -24,11 +24,13 @@ final class Optimizers {
             slots.stream()
                 .map(
                     slot ->
-                        List.of(
-                            slot.parameter(),
-                            slot.gradient(),
-                            slot.firstMoment(),
-                            slot.secondMoment()))
+                        new SlotTable.Entry(
+                            List.of(
+                                slot.parameter(),
+                                slot.gradient(),
+                                slot.firstMoment(),
+                                slot.secondMoment()),
+                            slot.copy()))
                 .toList());
     step("adamw", "adam_w", table, factors, scale);
   }
@@ -37,7 +39,11 @@ final class Optimizers {
     var table =
         tables.of(
             slots.stream()
-                .map(slot -> List.of(slot.parameter(), slot.gradient(), slot.velocity()))
+                .map(
+                    slot ->
+                        new SlotTable.Entry(
+                            List.of(slot.parameter(), slot.gradient(), slot.velocity()),
+                            slot.copy()))
                 .toList());
     step("sgd", "sgd", table, factors, scale);
   }
@@ -60,7 +66,7 @@ final class Optimizers {
         return false;
       }
     }
-    var table = tables.of(arrays.stream().map(List::of).toList());
+    var table = tables.of(arrays.stream().map(SlotTable.Entry::new).toList());
     try (var work = new Workspace(device.memory())) {
       NdArray partials = work.allocate(DType.F32, Shape.of(Math.max(1, table.chunks())));
       device

@@ -9,12 +9,13 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /// Tables of many arrays on the device, as `slots.cuh` reads them. A table is uploaded once and
 /// found again by its contents, so that a training step uploads none.
 final class SlotTable {
   private static final int KEPT = 16;
-  private static final int WORDS = 6; // of a Slot: four pointers, elements, first chunk
+  private static final int WORDS = 7; // of a Slot: four pointers, a copy's, elements, first chunk
   private static final int CHUNK = 8192; // of slots.cuh
 
   private final CudaDevice device;
@@ -33,22 +34,34 @@ final class SlotTable {
 
   private record Key(List<Long> words) {}
 
-  /// The table of `slots`, each of which has up to four arrays of one size; empty ones are left
-  /// out.
-  synchronized Table of(List<List<NdArray>> slots) {
+  /// What one slot holds.
+  ///
+  /// @param arrays up to four F32 arrays of one size
+  /// @param copy BF16, of that size; or null
+  record Entry(List<NdArray> arrays, @Nullable NdArray copy) {
+    Entry(NdArray... arrays) {
+      this(List.of(arrays), null);
+    }
+  }
+
+  /// The table of `slots`; empty ones are left out.
+  synchronized Table of(List<Entry> slots) {
     long[] words = new long[slots.size() * WORDS];
     int count = 0;
     long chunks = 0;
-    for (List<NdArray> slot : slots) {
-      long elements = slot.getFirst().elements();
+    for (Entry slot : slots) {
+      List<NdArray> arrays = slot.arrays();
+      long elements = arrays.getFirst().elements();
       if (elements == 0) {
         continue;
       }
-      for (int i = 0; i < slot.size(); i++) {
-        words[count * WORDS + i] = CudaBlock.address(slot.get(i));
+      for (int i = 0; i < arrays.size(); i++) {
+        words[count * WORDS + i] = CudaBlock.address(arrays.get(i));
       }
-      words[count * WORDS + 4] = elements;
-      words[count * WORDS + 5] = chunks;
+      NdArray copy = slot.copy();
+      words[count * WORDS + 4] = copy == null ? 0 : CudaBlock.address(copy);
+      words[count * WORDS + 5] = elements;
+      words[count * WORDS + 6] = chunks;
       chunks += (elements + CHUNK - 1) / CHUNK;
       count++;
     }

@@ -3,8 +3,10 @@ package fornax.opencl;
 import fornax.backend.AdamWSlot;
 import fornax.backend.NdArray;
 import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
 
-/// Launches `adamw.cl`: eight parameters at a time.
+/// Launches `adamw.cl`: eight parameters at a time, those with a BF16 copy apart.
 final class AdamW {
   private final OpenClQueue queue;
   private final Tuning tuning;
@@ -15,8 +17,14 @@ final class AdamW {
   }
 
   void step(List<AdamWSlot> parameters, NdArray factors, NdArray scale) {
-    List<AdamWSlot> all =
-        parameters.stream().filter(slot -> slot.parameter().elements() > 0).toList();
+    Map<Boolean, List<AdamWSlot>> byCopy =
+        parameters.stream()
+            .filter(slot -> slot.parameter().elements() > 0)
+            .collect(Collectors.partitioningBy(slot -> slot.copy() != null));
+    byCopy.forEach((copied, all) -> step(all, copied, factors, scale));
+  }
+
+  private void step(List<AdamWSlot> all, boolean copied, NdArray factors, NdArray scale) {
     for (int from = 0; from < all.size(); from += Slots.MOST) {
       List<AdamWSlot> some = all.subList(from, Math.min(all.size(), from + Slots.MOST));
       Slots slots =
@@ -26,11 +34,15 @@ final class AdamW {
         AdamWSlot slot = some.get(Math.min(i, some.size() - 1));
         arguments.addAll(
             slot.parameter(), slot.gradient(), slot.firstMoment(), slot.secondMoment());
+        NdArray copy = slot.copy();
+        if (copy != null) {
+          arguments.add(copy);
+        }
       }
       arguments.addAll(factors, scale, slots);
       queue.launch(
           "adamW",
-          Kernel.Spec.of("adamw", "adamw", ""),
+          Kernel.Spec.of("adamw", "adamw", copied ? "-D COPY" : ""),
           Grid.groups(slots.groups(), tuning.flat()),
           arguments.toArray());
     }

@@ -1,0 +1,44 @@
+package fornax.nn;
+
+import fornax.array.DType;
+import java.util.Locale;
+
+/// What a module computes in. Its parameters, their gradients, the optimiser's state, norms'
+/// parameters and losses are F32 either way.
+public enum Precision {
+  /// Everything in F32.
+  F32(DType.F32),
+
+  /// Matrices have a BF16 copy, which arithmetic reads and the optimiser refreshes; what layers
+  /// pass on is BF16. Sums are still made in F32.
+  BF16(DType.BF16);
+
+  private final DType activations;
+
+  Precision(DType activations) {
+    this.activations = activations;
+  }
+
+  /// The type of what layers pass on.
+  public DType activations() {
+    return activations;
+  }
+
+  /// The precision of the name `f32` or `bf16`.
+  ///
+  /// @throws IllegalArgumentException if there is none of this name
+  public static Precision of(String name) {
+    for (Precision precision : values()) {
+      if (precision.toString().equals(name)) {
+        return precision;
+      }
+    }
+    throw new IllegalArgumentException("precision: unknown; got " + name + "; need f32 or bf16");
+  }
+
+  /// `f32` or `bf16`.
+  @Override
+  public String toString() {
+    return name().toLowerCase(Locale.ROOT);
+  }
+}
