@@ -4,6 +4,7 @@ import fornax.backend.Backends;
 import fornax.backend.DeviceInfo;
 import fornax.cli.BenchRunner;
 import fornax.cli.UserException;
+import fornax.nn.Precision;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Path;
@@ -24,19 +25,11 @@ public final class Benchmarks implements BenchRunner {
   public Benchmarks() {}
 
   @Override
-  public int train(Setup setup, String shape, String precision, @Nullable Integer steps) {
+  public int train(Setup setup, String shape, Precision precision, @Nullable Integer steps) {
     TrainingShape parsed = TrainingShape.parse(shape);
-    if (!precision.equals("f32")) {
-      throw new UserException(
-          "bench: "
-              + (precision.equals("bf16") ? "models do not train in bf16 yet" : "unknown precision")
-              + "; got --precision "
-              + precision
-              + "; need f32");
-    }
     Backends.Opened opened = open(setup);
     try (var backend = opened.backend()) {
-      setup.out().println(TrainingTimer.line(backend, parsed, steps));
+      setup.out().println(TrainingTimer.line(backend, parsed, precision, steps));
     }
     return 0;
   }

@@ -4,6 +4,7 @@ import fornax.array.DType;
 import fornax.array.Shape;
 import fornax.backend.Backend;
 import fornax.models.gpt.Gpt;
+import fornax.nn.Precision;
 import fornax.nn.Weights;
 import fornax.optim.AdamW;
 import fornax.optim.ParameterGroup;
@@ -36,10 +37,11 @@ final class TrainingStep implements AutoCloseable {
     }
   }
 
-  TrainingStep(Backend backend, TrainingShape shape) {
+  TrainingStep(Backend backend, TrainingShape shape, Precision precision) {
     this.backend = backend;
     this.shape = shape;
     model = new Gpt(shape.model(), Weights.on(backend, SEED));
+    model.computeIn(precision);
     optimizer =
         new AdamW(
             ParameterGroup.of(model.parameters(), WEIGHT_DECAY),

@@ -1,5 +1,6 @@
 package fornax.benchmarks;
 
+import fornax.nn.Precision;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.Param;
 
@@ -9,11 +10,14 @@ public class TrainingStepBenchmark extends OpBenchmark {
   @Param({"nano", "baby", "gpt2"})
   public String size;
 
+  @Param({"f32", "bf16"})
+  public String precision;
+
   private TrainingStep training;
 
   @Override
   void prepare() {
-    training = new TrainingStep(backend(), TrainingShape.parse(size));
+    training = new TrainingStep(backend(), TrainingShape.parse(size), Precision.of(precision));
   }
 
   @Override

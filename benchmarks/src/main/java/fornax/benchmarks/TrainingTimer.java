@@ -1,6 +1,7 @@
 package fornax.benchmarks;
 
 import fornax.backend.Backend;
+import fornax.nn.Precision;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -27,8 +28,9 @@ final class TrainingTimer {
   /// Steps of `shape` on `backend`, after a warm-up.
   ///
   /// @param steps how many; null: as many as take about eight seconds
-  static String line(Backend backend, TrainingShape shape, @Nullable Integer steps) {
-    try (var training = new TrainingStep(backend, shape)) {
+  static String line(
+      Backend backend, TrainingShape shape, Precision precision, @Nullable Integer steps) {
+    try (var training = new TrainingStep(backend, shape, precision)) {
       // The CPU's calls return when their work is done. Elsewhere waits between the parts of a step
       // would slow it down, so the parts are those of further steps.
       boolean enqueues = !backend.id().startsWith("cpu");

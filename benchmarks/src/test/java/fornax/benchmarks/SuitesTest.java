@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import fornax.backend.DeviceInfo;
 import fornax.cli.BenchRunner;
 import fornax.cli.UserException;
+import fornax.nn.Precision;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -74,8 +75,8 @@ class SuitesTest {
       BenchRunner bench = runner();
       assertThrows(UserException.class, () -> bench.suites(setup("cpu", out), "Nothing", null));
       assertThrows(UserException.class, () -> bench.guard(setup("opencl", out), false));
-      assertThrows(UserException.class, () -> bench.train(setup("cpu", out), "nano", "bf16", 1));
-      assertThrows(UserException.class, () -> bench.train(setup("cpu", out), "micro", "f32", 1));
+      assertThrows(
+          UserException.class, () -> bench.train(setup("cpu", out), "micro", Precision.F32, 1));
     }
   }
 

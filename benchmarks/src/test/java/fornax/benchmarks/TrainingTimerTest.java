@@ -5,9 +5,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import fornax.backend.Backends;
 import fornax.benchmarks.TrainingStep.Times;
+import fornax.nn.Precision;
 import java.util.List;
 import java.util.Locale;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 class TrainingTimerTest {
   private static Times millis(double forward, double backward, double update) {
@@ -49,10 +52,11 @@ class TrainingTimerTest {
     assertTrue(best > 1_000_000_000, best + " ns");
   }
 
-  @Test
-  void line_timesSteps() {
+  @ParameterizedTest
+  @EnumSource
+  void line_timesSteps(Precision precision) {
     try (var backend = Backends.open("cpu").backend();
-        var training = new TrainingStep(backend, TrainingShape.parse("1x2x16x8x2x13"))) {
+        var training = new TrainingStep(backend, TrainingShape.parse("1x2x16x8x2x13"), precision)) {
       double first = 0;
       for (int i = 0; i < 20; i++) {
         assertTrue(training.run(i % 2 == 0).total() > 0);

@@ -1,5 +1,6 @@
 package fornax.cli;
 
+import fornax.nn.Precision;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ServiceLoader;
@@ -81,8 +82,9 @@ final class BenchCommand extends Command {
       names = "--precision",
       paramLabel = "TYPE",
       order = 6,
+      converter = PrecisionOption.class,
       description = "With --train: f32 or bf16. Default: f32.")
-  @Nullable String precision;
+  @Nullable Precision precision;
 
   @Option(
       names = "--steps",
@@ -126,7 +128,7 @@ final class BenchCommand extends Command {
     try {
       var setup = new BenchRunner.Setup(device, quick, output.out(), output.err());
       if (train != null) {
-        return runner.train(setup, train, precision == null ? "f32" : precision, steps);
+        return runner.train(setup, train, precision == null ? Precision.F32 : precision, steps);
       }
       return guard
           ? runner.guard(setup, accept)

@@ -1,5 +1,6 @@
 package fornax.cli;
 
+import fornax.nn.Precision;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Path;
@@ -20,9 +21,9 @@ public interface BenchRunner {
   /// Times whole training steps and prints one line.
   ///
   /// @param shape a configuration's name, or its sizes
-  /// @param precision `f32` or `bf16`
+  /// @param precision what the model computes in
   /// @param steps how many steps to time; null: as many as take a few seconds
-  int train(Setup setup, String shape, String precision, @Nullable Integer steps);
+  int train(Setup setup, String shape, Precision precision, @Nullable Integer steps);
 
   /// Runs the suites whose name `regex` is found in and prints a table.
   ///

@@ -5,6 +5,7 @@ import fornax.data.Tokenizer;
 import fornax.io.SafeTensors;
 import fornax.models.gpt.Gpt;
 import fornax.models.gpt.GptConfig;
+import fornax.nn.Precision;
 import fornax.nn.Weights;
 import fornax.train.RunConfig;
 import fornax.train.RunFolder;
@@ -67,16 +68,18 @@ record Checkpoint(RunFolder folder, RunConfig config, Tokenizer tokenizer) {
     }
   }
 
-  /// The trained model on the device.
+  /// The trained model on the device, computing in `precision` with the parameters as they were
+  /// saved, F32.
   ///
   /// @throws IOException if the weights are corrupt or not of this model
   @MustBeClosed
   @SuppressWarnings("MustBeClosedChecker") // closed here or by the caller
-  Gpt model(OpenDevice device) throws IOException {
-    device.requireMemoryToRun(config.model());
+  Gpt model(OpenDevice device, Precision precision) throws IOException {
+    device.requireMemoryToRun(config.model(), precision);
     var model = new Gpt(config.model(), Weights.zeros(device.backend(), config.training().seed()));
     try {
       var _ = model.load(folder.model());
+      model.computeIn(precision);
       model.eval();
       return model;
     } catch (Throwable e) {

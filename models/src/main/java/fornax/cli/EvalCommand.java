@@ -4,6 +4,7 @@ import fornax.data.EvaluationBatches;
 import fornax.data.Texts;
 import fornax.data.TokenDataset;
 import fornax.models.gpt.Gpt;
+import fornax.nn.Precision;
 import fornax.train.Evaluation;
 import fornax.train.RunConfig;
 import java.io.IOException;
@@ -73,8 +74,16 @@ final class EvalCommand extends Command {
   @Nullable Integer threads;
 
   @Option(
-      names = "--json",
+      names = "--precision",
+      paramLabel = "TYPE",
       order = 6,
+      converter = PrecisionOption.class,
+      description = "f32 or bf16, however it was trained. Default: f32.")
+  Precision precision = Precision.F32;
+
+  @Option(
+      names = "--json",
+      order = 7,
       description =
           "Print one line of JSON on standard output; everything else goes to standard error.")
   boolean json;
@@ -97,7 +106,7 @@ final class EvalCommand extends Command {
             ? TokenDataset.of(tokens, length).evaluationBatches(rows)
             : EvaluationBatches.of(tokens, rows, length);
     try (var opened = OpenDevice.open(device, threads, output.err());
-        Gpt model = from.model(opened)) {
+        Gpt model = from.model(opened, precision)) {
       print(Evaluation.of(model, batches), known);
     }
     return ExitCode.OK;

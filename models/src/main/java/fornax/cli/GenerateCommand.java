@@ -2,6 +2,7 @@ package fornax.cli;
 
 import fornax.models.gpt.Gpt;
 import fornax.models.gpt.Sampling;
+import fornax.nn.Precision;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Path;
@@ -95,6 +96,14 @@ final class GenerateCommand extends Command {
       description = "Threads of the CPU device. Default: one for each processor.")
   @Nullable Integer threads;
 
+  @Option(
+      names = "--precision",
+      paramLabel = "TYPE",
+      order = 10,
+      converter = PrecisionOption.class,
+      description = "f32 or bf16, however it was trained. Default: f32.")
+  Precision precision = Precision.F32;
+
   GenerateCommand(Output output) {
     this.output = output;
   }
@@ -106,7 +115,7 @@ final class GenerateCommand extends Command {
     var sampling = new Sampling(temperature, topK == null ? 0 : topK, topP, seed);
     PrintStream out = output.out();
     try (var opened = OpenDevice.open(device, threads, output.err());
-        Gpt model = from.model(opened)) {
+        Gpt model = from.model(opened, precision)) {
       out.print(prompt);
       new Sampler(model, from.tokenizer())
           .stream(

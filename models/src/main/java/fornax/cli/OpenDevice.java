@@ -5,6 +5,7 @@ import fornax.backend.Backend;
 import fornax.backend.Backends;
 import fornax.backend.DeviceInfo;
 import fornax.models.gpt.GptConfig;
+import fornax.nn.Precision;
 import java.io.PrintStream;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
@@ -15,6 +16,7 @@ final class OpenDevice implements AutoCloseable {
   private static final String PROFILE = "fornax.profile"; // likewise
   private static final int TRAINING_BYTES = 16; // parameter, gradient and AdamW's two moments
   private static final int INFERENCE_BYTES = 4;
+  private static final int COPY_BYTES = 2; // in bf16
 
   private final Backend backend;
   private final DeviceInfo info;
@@ -76,13 +78,17 @@ final class OpenDevice implements AutoCloseable {
   }
 
   /// @throws UserException if the parameters, their gradients and the optimiser alone are too much
-  void requireMemoryToTrain(GptConfig config) {
-    requireMemory(config, TRAINING_BYTES, "train");
+  void requireMemoryToTrain(GptConfig config, Precision precision) {
+    requireMemory(config, TRAINING_BYTES + copyBytes(precision), "train");
   }
 
   /// @throws UserException if the parameters alone are too much
-  void requireMemoryToRun(GptConfig config) {
-    requireMemory(config, INFERENCE_BYTES, "run");
+  void requireMemoryToRun(GptConfig config, Precision precision) {
+    requireMemory(config, INFERENCE_BYTES + copyBytes(precision), "run");
+  }
+
+  private static int copyBytes(Precision precision) {
+    return precision == Precision.BF16 ? COPY_BYTES : 0;
   }
 
   private void requireMemory(GptConfig config, int bytesEach, String verb) {

@@ -7,6 +7,7 @@ import fornax.data.TokenDataset;
 import fornax.data.Tokenizer;
 import fornax.models.gpt.Gpt;
 import fornax.models.gpt.GptConfig;
+import fornax.nn.Precision;
 import fornax.nn.Weights;
 import fornax.train.RunConfig;
 import fornax.train.RunFolder;
@@ -108,6 +109,16 @@ final class TrainCommand extends Command {
       converter = Numbers.Threads.class,
       description = "Threads of the CPU device. Default: one for each processor.")
   @Nullable Integer threads;
+
+  @Option(
+      names = "--precision",
+      paramLabel = "TYPE",
+      order = 9,
+      converter = PrecisionOption.class,
+      description =
+          "f32, or bf16: activations and the matrices they meet in 16 bits, sums, parameters and"
+              + " the optimiser in 32. Default: f32.")
+  Precision precision = Precision.F32;
 
   @ArgGroup(validate = false, order = 10, heading = "%nThe model (default: the preset's):%n")
   ModelOptions model = new ModelOptions();
@@ -299,7 +310,7 @@ final class TrainCommand extends Command {
     TokenDataset dataset = TokenDataset.of(tokens.encode(text), sizes.context());
     GptConfig config = sizes.withVocabulary(tokens.vocabularySize());
     try (var opened = OpenDevice.open(device, threads, reports.profile, output.err())) {
-      opened.requireMemoryToTrain(config);
+      opened.requireMemoryToTrain(config, precision);
       try (var gpt = new Gpt(config, Weights.on(opened.backend(), seed));
           var trainer = new Trainer(gpt, dataset, options)) {
         RunFolder folder =
@@ -358,7 +369,8 @@ final class TrainCommand extends Command {
               or(reports.evaluateEvery, Math.max(50, steps / 8)),
               or(reports.evaluateBatches, 20),
               or(reports.sampleEvery, Math.max(100, steps / 4))),
-          seed);
+          seed,
+          precision);
     } catch (IllegalArgumentException e) {
       throw new UserException(String.valueOf(e.getMessage()), e);
     }

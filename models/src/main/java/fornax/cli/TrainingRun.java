@@ -7,6 +7,7 @@ import fornax.data.TokenDataset;
 import fornax.data.Tokenizer;
 import fornax.models.gpt.Gpt;
 import fornax.models.gpt.Sampling;
+import fornax.nn.Precision;
 import fornax.train.Evaluation;
 import fornax.train.MetricsLog;
 import fornax.train.RunFolder;
@@ -57,8 +58,9 @@ final class TrainingRun {
     PrintStream err = output.err();
     err.printf(
         Locale.ROOT,
-        "model: %,d parameters; %s; %,d tokens to learn from, %,d held out%n",
+        "model: %,d parameters%s; %s; %,d tokens to learn from, %,d held out%n",
         model.parameterCount(),
+        options.precision() == Precision.F32 ? "" : ", computing in " + options.precision(),
         tokenizer,
         data.trainingTokens(),
         data.validationTokens());
@@ -150,6 +152,7 @@ final class TrainingRun {
               json, "validationLoss", validation == null ? Double.NaN : validation.loss());
           JsonLine.number(json, "tokensPerSecond", result.tokensPerSecond());
           json.writeStringField("device", device.id());
+          json.writeStringField("precision", options.precision().toString());
           json.writeNumberField("seed", options.seed());
           json.writeStringField("out", folder.toString());
           json.writeEndObject();

@@ -3,10 +3,12 @@ package fornax.train;
 import com.fasterxml.jackson.core.JacksonException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.google.errorprone.annotations.MustBeClosed;
 import fornax.io.AtomicFile;
+import fornax.nn.Precision;
 import java.io.IOException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.FileAlreadyExistsException;
@@ -30,6 +32,8 @@ public final class RunFolder {
           .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
           .enable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES)
           .enable(DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES)
+          .enable(DeserializationFeature.READ_ENUMS_USING_TO_STRING)
+          .enable(SerializationFeature.WRITE_ENUMS_USING_TO_STRING)
           .build();
 
   private static final String FORMAT_KEY = "format";
@@ -152,12 +156,17 @@ public final class RunFolder {
   }
 
   /// Reads back what [#writeConfig] wrote, as a `type`: every member must be there, and none
-  /// besides.
+  /// besides; but runs from before there was a choice of precision say nothing of it: F32.
   ///
   /// @throws RunFolderException if it is missing or not what a `type` needs
   public <T> T readConfig(Class<T> type) throws RunFolderException {
     ObjectNode members = configuration();
     var _ = members.remove(FORMAT_KEY);
+    if (type == RunConfig.class
+        && members.get("training") instanceof ObjectNode training
+        && !training.has("precision")) {
+      var _ = training.put("precision", Precision.F32.toString());
+    }
     try {
       return JSON.treeToValue(members, type);
     } catch (JacksonException e) {

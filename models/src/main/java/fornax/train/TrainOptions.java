@@ -1,5 +1,7 @@
 package fornax.train;
 
+import fornax.nn.Precision;
+
 /// How a model is trained.
 ///
 /// @param steps how many times the parameters change
@@ -8,8 +10,15 @@ package fornax.train;
 /// @param optimizer how a step changes the parameters
 /// @param reports how often to look at the result
 /// @param seed of the initial parameters, the batches and dropout
+/// @param precision what the model computes in
 public record TrainOptions(
-    int steps, int batch, int accumulate, OptimizerOptions optimizer, Reports reports, long seed) {
+    int steps,
+    int batch,
+    int accumulate,
+    OptimizerOptions optimizer,
+    Reports reports,
+    long seed,
+    Precision precision) {
   /// @throws IllegalArgumentException if a number is not positive, the seed is negative, or warm-up
   ///   takes longer than all steps
   public TrainOptions {
@@ -26,6 +35,11 @@ public record TrainOptions(
               + " steps; need at most "
               + steps);
     }
+  }
+
+  /// This in another precision.
+  public TrainOptions withPrecision(Precision other) {
+    return new TrainOptions(steps, batch, accumulate, optimizer, reports, seed, other);
   }
 
   /// The windows of text that one step sees.

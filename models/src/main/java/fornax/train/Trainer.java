@@ -69,6 +69,8 @@ public final class Trainer implements AutoCloseable {
       int skipped,
       @Nullable StepProfile profile) {}
 
+  /// The model computes in the options' precision from now on.
+  ///
   /// @throws IllegalArgumentException if the data are for a longer context than the model's
   public Trainer(Gpt model, TokenDataset data, TrainOptions options) {
     if (data.context() > model.config().context()) {
@@ -82,6 +84,7 @@ public final class Trainer implements AutoCloseable {
     this.data = data;
     this.options = options;
     backend = model.backend();
+    model.computeIn(options.precision());
     batches = data.trainingBatches(options.seed(), options.batch());
     TrainOptions.OptimizerOptions recipe = options.optimizer();
     optimizer =

@@ -17,6 +17,7 @@ import fornax.data.TokenDataset;
 import fornax.models.Devices;
 import fornax.models.gpt.Gpt;
 import fornax.models.gpt.GptConfig;
+import fornax.nn.Precision;
 import fornax.nn.Weights;
 import fornax.tensor.GradMode;
 import fornax.tensor.Scope;
@@ -79,7 +80,7 @@ class TrainerTest {
   }
 
   private static TrainOptions options(int steps, int batch, int accumulate, Reports reports) {
-    return new TrainOptions(steps, batch, accumulate, RECIPE, reports, 7);
+    return new TrainOptions(steps, batch, accumulate, RECIPE, reports, 7, Precision.F32);
   }
 
   private static final Reports NONE = new Reports(0, 1, 0);

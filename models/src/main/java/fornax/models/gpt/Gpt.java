@@ -193,7 +193,7 @@ public final class Gpt extends Module {
     }
     try (var scope = Scope.open()) {
       Tensor rows = hidden(tokens).reshape(-1, config.width()); // [B·T, C]
-      Tensor vocabulary = tokenTable.weight().transpose(); // [C, V]
+      Tensor vocabulary = tokenTable.weight().working().transpose(); // [C, V]
       return scope.keep(
           rows.linearCrossEntropy(vocabulary, targets.reshape(-1), LossOptions.DEFAULT));
     }
@@ -216,14 +216,14 @@ public final class Gpt extends Module {
               + config.context());
     }
     try (var scope = Scope.open()) {
-      Tensor positions = positionTable.weight().slice(0, 0, length); // [T, C]
+      Tensor positions = positionTable.weight().working().slice(0, 0, length); // [T, C]
       Tensor x = dropout.forward(tokenTable.forward(tokens).add(positions)); // [B, T, C]
       return scope.keep(blocks.forward(x, norm)); // [B, T, C]
     }
   }
 
   private Tensor head(Tensor x) {
-    return x.linear(tokenTable.weight().transpose(), null, null); // [.., C] to [.., V]
+    return x.linear(tokenTable.weight().working().transpose(), null, null); // [.., C] to [.., V]
   }
 
   /// Files hold GPT-2's names as Hugging Face publishes them, such as `h.0.attn.c_attn.weight`.
