@@ -28,7 +28,7 @@ class AttentionKernels {
       float shift = max == Float.NEGATIVE_INFINITY ? 0f : max;
       float sum = 0f;
       for (int j = 0; j < seen; j++) {
-        float p = ScalarMath.exp(s[j * width + i] - shift);
+        float p = ScalarMath.expNormal(s[j * width + i] - shift);
         s[j * width + i] = p;
         sum += p;
       }
@@ -64,7 +64,7 @@ class AttentionKernels {
     for (int j = 0; j < rows; j++) {
       for (int i = 0; i < width; i++) {
         int x = at + j * width + i;
-        float p = j < visible + i ? ScalarMath.exp(s[x] * scale - logSumExp[lanes + i]) : 0f;
+        float p = j < visible + i ? ScalarMath.expNormal(s[x] * scale - logSumExp[lanes + i]) : 0f;
         s[x] = p;
         dp[x] = p * (dp[x] - delta[lanes + i]) * scale;
       }

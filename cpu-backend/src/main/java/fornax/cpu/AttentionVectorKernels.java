@@ -57,7 +57,8 @@ final class AttentionVectorKernels extends AttentionKernels {
   private static FloatVector expAndSum(float[] s, int i, int rows, int width, FloatVector shift) {
     FloatVector sum = FloatVector.zero(SPECIES);
     for (int j = 0; j < rows; j++) {
-      FloatVector p = VectorMath.exp(FloatVector.fromArray(SPECIES, s, j * width + i).sub(shift));
+      FloatVector p =
+          VectorMath.expNormal(FloatVector.fromArray(SPECIES, s, j * width + i).sub(shift));
       p.intoArray(s, j * width + i);
       sum = sum.add(p);
     }
@@ -119,7 +120,8 @@ final class AttentionVectorKernels extends AttentionKernels {
       FloatVector delta) {
     for (int j = 0; j < rows; j++) {
       int x = at + j * width;
-      FloatVector p = VectorMath.exp(FloatVector.fromArray(SPECIES, s, x).mul(scale).sub(shift));
+      FloatVector p =
+          VectorMath.expNormal(FloatVector.fromArray(SPECIES, s, x).mul(scale).sub(shift));
       p.intoArray(s, x);
       p.mul(FloatVector.fromArray(SPECIES, dp, x).sub(delta)).mul(scale).intoArray(dp, x);
     }
@@ -138,7 +140,7 @@ final class AttentionVectorKernels extends AttentionKernels {
     for (int j = from; j < to; j++) {
       int x = at + j * width;
       FloatVector p =
-          VectorMath.exp(FloatVector.fromArray(SPECIES, s, x).mul(scale).sub(shift))
+          VectorMath.expNormal(FloatVector.fromArray(SPECIES, s, x).mul(scale).sub(shift))
               .blend(0f, LANE.compare(VectorOperators.LE, (float) (j - visible)));
       p.intoArray(s, x);
       p.mul(FloatVector.fromArray(SPECIES, dp, x).sub(delta)).mul(scale).intoArray(dp, x);

@@ -202,34 +202,8 @@ final class RowKernels {
     }
   }
 
-  /// `y = exp(x)`
-  static void exp(MemorySegment xs, long xo, MemorySegment ys, long yo, int n) {
-    if (!Simd.AVAILABLE) {
-      for (int i = 0; i < n; i++) {
-        ys.set(JAVA_FLOAT, yo + 4L * i, ScalarMath.exp(xs.get(JAVA_FLOAT, xo + 4L * i)));
-      }
-      return;
-    }
-    int body = n & -Simd.LANES;
-    UnaryKernels.exp(xs, xo, ys, yo, body);
-    if (body < n) {
-      MemorySegment rest = Scratch.get().words(Scratch.TAILS, Simd.LANES);
-      MemorySegment.copy(xs, xo + 4L * body, rest, 0, 4L * (n - body));
-      UnaryKernels.exp(rest, 0, rest, 0, Simd.LANES);
-      MemorySegment.copy(rest, 0, ys, yo + 4L * body, 4L * (n - body));
-    }
-  }
-
-  /// `y = exp(x − shift)`
-  static void expShifted(MemorySegment xs, long xo, float shift, MemorySegment ys, long yo, int n) {
-    for (int i = 0; i < n; i += BLOCK) { // so that the differences stay in the first-level cache
-      int length = Math.min(BLOCK, n - i);
-      subtract(xs, xo + 4L * i, shift, ys, yo + 4L * i, length);
-      exp(ys, yo + 4L * i, ys, yo + 4L * i, length);
-    }
-  }
-
-  /// `dx = dy − exp(y)·sum`; dx may be dy.
+  /// `dx = dy − exp(y)·sum`; dx may be dy. The exponential is [ScalarMath#expNormal] here and
+  /// below.
   static void logSoftmaxGradient(
       MemorySegment ys,
       long yo,
@@ -239,11 +213,20 @@ final class RowKernels {
       MemorySegment ds,
       long to,
       int n) {
-    MemorySegment block = Scratch.get().words(Scratch.TEMPORARIES, BLOCK);
-    for (int i = 0; i < n; i += BLOCK) {
-      int length = Math.min(BLOCK, n - i);
-      exp(ys, yo + 4L * i, block, 0, length);
-      subtractScaled(gs, go + 4L * i, block, 0, sum, ds, to + 4L * i, length);
+    if (!Simd.AVAILABLE) {
+      for (int i = 0; i < n; i++) {
+        float e = ScalarMath.expNormal(ys.get(JAVA_FLOAT, yo + 4L * i));
+        ds.set(JAVA_FLOAT, to + 4L * i, gs.get(JAVA_FLOAT, go + 4L * i) - e * sum);
+      }
+      return;
+    }
+    int body = n & -Simd.LANES;
+    loop(Loop.LOG_SOFTMAX_GRADIENT, ys, yo, gs, go, ds, to, sum, 0, 0, body);
+    if (body < n) {
+      MemorySegment y = padded(Scratch.TAILS, ys, yo + 4L * body, n - body, Simd.LANES);
+      MemorySegment g = padded(Scratch.TAILS + 1, gs, go + 4L * body, n - body, Simd.LANES);
+      loop(Loop.LOG_SOFTMAX_GRADIENT, y, 0, g, 0, g, 0, sum, 0, 0, Simd.LANES);
+      MemorySegment.copy(g, 0, ds, to + 4L * body, 4L * (n - body));
     }
   }
 
@@ -257,12 +240,31 @@ final class RowKernels {
       MemorySegment ds,
       long to,
       int n) {
-    for (int i = 0; i < n; i += BLOCK) {
-      int length = Math.min(BLOCK, n - i);
-      long at = to + 4L * i;
-      expShifted(xs, xo + 4L * i, shift, ds, at, length);
-      normalize(ds, at, rest, factor, ds, at, length);
+    if (!Simd.AVAILABLE) {
+      for (int i = 0; i < n; i++) {
+        float e = ScalarMath.expNormal(xs.get(JAVA_FLOAT, xo + 4L * i) - shift);
+        ds.set(JAVA_FLOAT, to + 4L * i, (e - rest) * factor);
+      }
+      return;
     }
+    int body = n & -Simd.LANES;
+    loop(Loop.CROSS_ENTROPY_GRADIENT, xs, xo, xs, xo, ds, to, shift, rest, factor, body);
+    if (body < n) {
+      MemorySegment x = padded(Scratch.TAILS, xs, xo + 4L * body, n - body, Simd.LANES);
+      loop(Loop.CROSS_ENTROPY_GRADIENT, x, 0, x, 0, x, 0, shift, rest, factor, Simd.LANES);
+      MemorySegment.copy(x, 0, ds, to + 4L * body, 4L * (n - body));
+    }
+  }
+
+  // The n floats at xo in a scratch slot, and −∞, which is 0 in a sum of exponentials, up to
+  // `size`.
+  private static MemorySegment padded(int slot, MemorySegment xs, long xo, int n, int size) {
+    MemorySegment block = Scratch.get().words(slot, size);
+    MemorySegment.copy(xs, xo, block, 0, 4L * n);
+    for (int i = n; i < size; i++) {
+      block.set(JAVA_FLOAT, 4L * i, Float.NEGATIVE_INFINITY);
+    }
+    return block;
   }
 
   // ---- reductions
@@ -293,15 +295,68 @@ final class RowKernels {
 
   /// `Σ exp(x − shift)`; the terms are stored nowhere.
   static double sumExp(MemorySegment xs, long xo, float shift, int n) {
-    MemorySegment block = Scratch.get().words(Scratch.TEMPORARIES, BLOCK);
     MemorySegment partials = Scratch.get().partials();
     double sum = 0;
     for (int i = 0; i < n; i += BLOCK) {
-      int length = Math.min(BLOCK, n - i);
-      expShifted(xs, xo + 4L * i, shift, block, 0, length);
-      sum += sumBlock(block, 0, length, partials);
+      sum += sumExpBlock(xs, xo + 4L * i, shift, Math.min(BLOCK, n - i), partials);
     }
     return sum;
+  }
+
+  private static float sumExpBlock(
+      MemorySegment xs, long xo, float shift, int n, MemorySegment partials) {
+    if (!Simd.AVAILABLE) {
+      MemorySegment terms = Scratch.get().words(Scratch.TEMPORARIES, BLOCK);
+      return expAndSumBlock(xs, xo, shift, terms, 0, n, partials);
+    }
+    int size = roundUp(n);
+    if (n < size) {
+      MemorySegment x = padded(Scratch.TEMPORARIES, xs, xo, n, size);
+      return loop(Loop.SUM_EXP, x, 0, x, 0, partials, 0, shift, 0, 0, size);
+    }
+    return loop(Loop.SUM_EXP, xs, xo, xs, xo, partials, 0, shift, 0, 0, n);
+  }
+
+  /// `y = exp(x − shift)`; gives `Σ y`.
+  static double expAndSum(
+      MemorySegment xs, long xo, float shift, MemorySegment ys, long yo, int n) {
+    MemorySegment partials = Scratch.get().partials();
+    double sum = 0;
+    for (int i = 0; i < n; i += BLOCK) {
+      long at = 4L * i;
+      int length = Math.min(BLOCK, n - i);
+      sum += expAndSumBlock(xs, xo + at, shift, ys, yo + at, length, partials);
+    }
+    return sum;
+  }
+
+  private static float expAndSumBlock(
+      MemorySegment xs,
+      long xo,
+      float shift,
+      MemorySegment ys,
+      long yo,
+      int n,
+      MemorySegment partials) {
+    if (!Simd.AVAILABLE) {
+      for (int i = 0; i < n; i++) {
+        float x = xs.get(JAVA_FLOAT, xo + 4L * i);
+        ys.set(JAVA_FLOAT, yo + 4L * i, ScalarMath.expNormal(x - shift));
+      }
+      return sumBlock(ys, yo, n, partials);
+    }
+    int size = roundUp(n);
+    if (n < size) {
+      MemorySegment x = padded(Scratch.TEMPORARIES, xs, xo, n, size);
+      float sum = loop(Loop.EXP_AND_SUM, x, 0, partials, 0, x, 0, shift, 0, 0, size);
+      MemorySegment.copy(x, 0, ys, yo, 4L * n);
+      return sum;
+    }
+    return loop(Loop.EXP_AND_SUM, xs, xo, partials, 0, ys, yo, shift, 0, 0, n);
+  }
+
+  private static int roundUp(int n) {
+    return n + PARTIALS - 1 & -PARTIALS;
   }
 
   private static float sumBlock(MemorySegment xs, long xo, int n, MemorySegment partials) {
@@ -579,6 +634,30 @@ final class RowKernels {
           }
           return 0;
         }),
+    // The next four take whole vectors; the sums, whole numbers of partial sums.
+    LOG_SOFTMAX_GRADIENT(
+        (as, ao, bs, bo, y, yo, p, q, r, n) -> {
+          FloatVector first = all(p);
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector e = VectorMath.expNormal(load(as, ao + 4L * i));
+            store(load(bs, bo + 4L * i).sub(e.mul(first)), y, yo + 4L * i);
+          }
+          return 0;
+        }),
+    CROSS_ENTROPY_GRADIENT(
+        (as, ao, bs, bo, y, yo, p, q, r, n) -> {
+          FloatVector first = all(p);
+          FloatVector second = all(q);
+          FloatVector third = all(r);
+          for (int i = 0; i < n; i += LANES) {
+            FloatVector e = VectorMath.expNormal(load(as, ao + 4L * i).sub(first));
+            store(e.sub(second).mul(third), y, yo + 4L * i);
+          }
+          return 0;
+        }),
+    SUM_EXP((x, xo, b, bo, partials, yo, p, q, r, n) -> sumExp(x, xo, p, n, partials)),
+    EXP_AND_SUM(
+        (x, xo, partials, bo, y, yo, p, q, r, n) -> expAndSum(x, xo, p, y, yo, n, partials)),
     SUM((x, xo, b, bo, partials, yo, p, q, r, n) -> sum(x, xo, n, partials)),
     DOT((a, ao, b, bo, partials, yo, p, q, r, n) -> dot(a, ao, b, bo, n, partials)),
     MAX(
@@ -595,6 +674,39 @@ final class RowKernels {
 
     Loop(VectorLoop.OfRow loop) {
       this.loop = loop;
+    }
+
+    static float sumExp(MemorySegment xs, long xo, float shift, int n, MemorySegment partials) {
+      FloatVector m = all(shift);
+      for (int k = 0; k < PARTIALS; k += LANES) {
+        FloatVector s = all(0);
+        for (int i = k; i < n; i += PARTIALS) {
+          s = s.add(VectorMath.expNormal(load(xs, xo + 4L * i).sub(m)));
+        }
+        store(s, partials, 4L * k);
+      }
+      return Vectors.foldSum(partials);
+    }
+
+    static float expAndSum(
+        MemorySegment xs,
+        long xo,
+        float shift,
+        MemorySegment ys,
+        long yo,
+        int n,
+        MemorySegment partials) {
+      FloatVector m = all(shift);
+      for (int k = 0; k < PARTIALS; k += LANES) {
+        FloatVector s = all(0);
+        for (int i = k; i < n; i += PARTIALS) {
+          FloatVector e = VectorMath.expNormal(load(xs, xo + 4L * i).sub(m));
+          store(e, ys, yo + 4L * i);
+          s = s.add(e);
+        }
+        store(s, partials, 4L * k);
+      }
+      return Vectors.foldSum(partials);
     }
 
     static float sum(MemorySegment xs, long xo, int n, MemorySegment partials) {

@@ -25,6 +25,9 @@ final class ScalarMath {
 
   static final float EXP_UNDERFLOW = -0x1.9fe368p6f;
 
+  /// Below this, `eˣ` is no normal float.
+  static final float EXP_NORMAL = -0x1.5d589ep6f;
+
   // Minimax coefficients of (eʳ − 1 − r) / r² on |r| ≤ ln 2 / 2; Cephes expf.
   static final float EXP_0 = 5.0000001201e-1f;
   static final float EXP_1 = 1.6666665459e-1f;
@@ -91,14 +94,7 @@ final class ScalarMath {
     }
     float rounded = Math.fma(x, LOG2_E, ROUNDER);
     int exponent = Float.floatToRawIntBits(rounded) - ROUNDER_BITS;
-    float n = rounded - ROUNDER;
-    float r = Math.fma(n, -LN2_LOW, Math.fma(n, -LN2_HIGH, x));
-    float p = Math.fma(r, EXP_5, EXP_4);
-    p = Math.fma(p, r, EXP_3);
-    p = Math.fma(p, r, EXP_2);
-    p = Math.fma(p, r, EXP_1);
-    p = Math.fma(p, r, EXP_0);
-    float y = Math.fma(p, r * r, r) + 1f;
+    float y = expOfRest(x, rounded - ROUNDER);
     // Two factors, because 2^128 and 2^−150 are no floats.
     int half = exponent >> 1;
     float first = Float.intBitsToFloat((half + 127) << 23);
@@ -106,11 +102,38 @@ final class ScalarMath {
     return y * first * second;
   }
 
+  /// As [#exp], but 0 instead of subnormal results; for functions in which those make no
+  /// difference. A quarter of the vector instructions fewer.
+  static float expNormal(float x) {
+    if (!(x <= EXP_OVERFLOW)) {
+      return x * Float.POSITIVE_INFINITY; // NaN stays NaN
+    }
+    if (x < EXP_NORMAL) {
+      return 0f;
+    }
+    float rounded = Math.fma(x, LOG2_E, ROUNDER);
+    float y = expOfRest(x, rounded - ROUNDER);
+    // The rounder's own bits are shifted out.
+    return Float.intBitsToFloat(
+        Float.floatToRawIntBits(y) + (Float.floatToRawIntBits(rounded) << 23));
+  }
+
+  // exp(x − n·ln 2), for |x − n·ln 2| ≤ ln 2 / 2.
+  private static float expOfRest(float x, float n) {
+    float r = Math.fma(n, -LN2_LOW, Math.fma(n, -LN2_HIGH, x));
+    float p = Math.fma(r, EXP_5, EXP_4);
+    p = Math.fma(p, r, EXP_3);
+    p = Math.fma(p, r, EXP_2);
+    p = Math.fma(p, r, EXP_1);
+    p = Math.fma(p, r, EXP_0);
+    return Math.fma(p, r * r, r) + 1f;
+  }
+
   /// `tanh x`, error at most 2 ulp.
   static float tanh(float x) {
     float t = Math.abs(x);
     if (t >= TANH_SPLIT) {
-      return Math.copySign(1f - 2f / (exp(t + t) + 1f), x);
+      return Math.copySign(1f - 2f / (expNormal(t + t) + 1f), x);
     }
     float z = x * x;
     float p = Math.fma(z, TANH_4, TANH_3);
@@ -152,7 +175,7 @@ final class ScalarMath {
 
   /// `1 / (1 + e⁻ˣ)`, error at most 2 ulp where the result is above 2⁻¹²⁶.
   static float sigmoid(float x) {
-    return 1f / (1f + exp(-x));
+    return 1f / (1f + expNormal(-x));
   }
 
   /// Error function, error at most 2 ulp.
@@ -168,7 +191,7 @@ final class ScalarMath {
       r = Math.fma(r, t, ERFC_1);
       // Beyond 4 erf rounds to 1, and Q leaves the range where it was fitted.
       float far = t > 4f ? Float.NEGATIVE_INFINITY : Math.fma(r, t, -t);
-      return Math.copySign(1f - exp(far), x);
+      return Math.copySign(1f - expNormal(far), x);
     }
     float p = Math.fma(s, ERF_5, ERF_4);
     p = Math.fma(p, s, ERF_3);
@@ -181,7 +204,7 @@ final class ScalarMath {
   /// GELU, tanh form: `½x(1 + tanh(√(2/π)(x + 0.044715x³)))`, computed as `x · sigmoid(2u)`.
   static float geluTanh(float x) {
     float u = TWO_SQRT_2_OVER_PI * Math.fma(x * x * GELU_CUBIC, x, x);
-    return x / (1f + exp(-u));
+    return x / (1f + expNormal(-u));
   }
 
   /// GELU, exact form: `½x(1 + erf(x/√2))`.

@@ -85,8 +85,8 @@ final class Softmax {
           MemorySegment ys = to.write();
           long xo = from.at(row);
           long yo = to.at(row);
-          RowKernels.expShifted(xs, xo, RowKernels.max(xs, xo, columns), ys, yo, columns);
-          float inverse = (float) (1 / RowKernels.sum(ys, yo, columns));
+          float max = RowKernels.max(xs, xo, columns);
+          float inverse = (float) (1 / RowKernels.expAndSum(xs, xo, max, ys, yo, columns));
           RowKernels.scale(ys, yo, inverse, ys, yo, columns);
           to.flush(row);
         });

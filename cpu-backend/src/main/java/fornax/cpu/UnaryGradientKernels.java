@@ -192,7 +192,7 @@ final class UnaryGradientKernels {
   private static float geluTanh(float x) {
     float square = x * x;
     float twoU = TWO_SQRT_2_OVER_PI * Math.fma(square * GELU_CUBIC, x, x);
-    float s = 1 / (1 + ScalarMath.exp(-twoU));
+    float s = 1 / (1 + ScalarMath.expNormal(-twoU));
     float slope = TWO_SQRT_2_OVER_PI * Math.fma(square, 3 * GELU_CUBIC, 1);
     return Math.fma((1 - s) * s * slope, x, s);
   }
@@ -204,7 +204,7 @@ final class UnaryGradientKernels {
   }
 
   private static float gauss(float x, float factor) {
-    return ScalarMath.exp(x * x * factor);
+    return ScalarMath.expNormal(x * x * factor);
   }
 
   /// Loaded only where there are vectors.

@@ -49,29 +49,19 @@ final class UnaryKernels {
       case LOG -> one(One.LOG, x, xo, y, yo, n);
       case RELU -> one(One.RELU, x, xo, y, yo, n);
       case TANH -> {
-        one(One.TWICE_ABS, x, xo, s, 0, n);
-        one(One.EXP, s, 0, s, 0, n);
+        one(One.EXP_TWICE_ABS, x, xo, s, 0, n);
         two(Two.TANH, x, xo, s, 0, y, yo, n);
       }
       case SIGMOID -> sigmoid(x, xo, y, yo, n);
       case SOFTPLUS -> {
-        one(One.MINUS_ABS, x, xo, s, 0, n);
-        one(One.EXP, s, 0, s, 0, n);
+        one(One.EXP_MINUS_ABS, x, xo, s, 0, n);
         one(One.ONE_MORE, s, 0, t, 0, n);
         one(One.LOG, t, 0, t, 0, n);
         two(Two.LOG_CORRECTED, t, 0, s, 0, t, 0, n);
         two(Two.ADD_RELU, x, xo, t, 0, y, yo, n);
       }
-      case SILU -> {
-        one(One.NEGATE, x, xo, s, 0, n);
-        one(One.EXP, s, 0, s, 0, n);
-        two(Two.DIVIDE_BY_ONE_MORE, x, xo, s, 0, y, yo, n);
-      }
-      case GELU_TANH -> {
-        one(One.GELU_EXPONENT, x, xo, s, 0, n);
-        one(One.EXP, s, 0, s, 0, n);
-        two(Two.DIVIDE_BY_ONE_MORE, x, xo, s, 0, y, yo, n);
-      }
+      case SILU -> one(One.SILU, x, xo, y, yo, n);
+      case GELU_TANH -> one(One.GELU_TANH, x, xo, y, yo, n);
       case GELU_ERF -> {
         erfOfScaled(x, xo, t, n);
         two(Two.GELU_ERF, x, xo, t, 0, y, yo, n);
@@ -83,23 +73,19 @@ final class UnaryKernels {
 
   // The parts that gradients share. Each takes at most a block of whole vectors.
 
-  /// `y = exp(x)`
+  /// `y = exp(x)`, see [ScalarMath#expNormal].
   static void exp(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-    one(One.EXP, x, xo, y, yo, n);
+    one(One.EXP_NORMAL, x, xo, y, yo, n);
   }
 
   /// `y = 1 / (1 + exp(−x))`
   static void sigmoid(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-    one(One.NEGATE, x, xo, y, yo, n);
-    one(One.EXP, y, yo, y, yo, n);
-    one(One.INVERSE_OF_ONE_MORE, y, yo, y, yo, n);
+    one(One.SIGMOID, x, xo, y, yo, n);
   }
 
   /// `y = ½(1 + tanh(√(2/π)(x + 0.044715x³)))`, the factor of `x` in GELU.
   static void geluFactor(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
-    one(One.GELU_EXPONENT, x, xo, y, yo, n);
-    one(One.EXP, y, yo, y, yo, n);
-    one(One.INVERSE_OF_ONE_MORE, y, yo, y, yo, n);
+    one(One.GELU_FACTOR, x, xo, y, yo, n);
   }
 
   /// `y = erf(x/√2)`, y in scratch
@@ -111,7 +97,7 @@ final class UnaryKernels {
   private static void erf(MemorySegment x, long xo, MemorySegment y, long yo, int n) {
     MemorySegment e = Scratch.get().words(Scratch.PASSES + 2, BLOCK);
     one(One.ERF_EXPONENT, x, xo, e, 0, n);
-    one(One.EXP, e, 0, e, 0, n);
+    one(One.EXP_NORMAL, e, 0, e, 0, n);
     two(Two.ERF, x, xo, e, 0, y, yo, n);
   }
 
@@ -162,7 +148,7 @@ final class UnaryKernels {
       case SIGMOID -> ScalarMath.sigmoid(x);
       case SOFTPLUS -> softplus(x);
       case RELU -> x <= 0 ? 0 : x;
-      case SILU -> x / (1 + ScalarMath.exp(-x));
+      case SILU -> x / (1 + ScalarMath.expNormal(-x));
       case GELU_TANH -> ScalarMath.geluTanh(x);
       case GELU_ERF -> ScalarMath.geluErf(x);
       case ERF -> ScalarMath.erf(x);
@@ -173,7 +159,7 @@ final class UnaryKernels {
 
   // With u = 1 + e rounded, log(1 + e) = log(u) + (e − (u − 1)) / u but for terms of second order.
   private static float softplus(float x) {
-    float e = ScalarMath.exp(-Math.abs(x));
+    float e = ScalarMath.expNormal(-Math.abs(x));
     float u = 1 + e;
     float log = ScalarMath.log(u) + (e - (u - 1)) / u;
     return (x <= 0 ? 0 : x) + log;
@@ -241,34 +227,52 @@ final class UnaryKernels {
             store(relu(load(x, xo + 4L * i)), y, yo + 4L * i);
           }
         }),
-    TWICE_ABS(
-        (x, xo, y, yo, n) -> {
-          for (int i = 0; i < n; i += LANES) {
-            store(twice(load(x, xo + 4L * i).abs()), y, yo + 4L * i);
-          }
-        }),
-    MINUS_ABS(
-        (x, xo, y, yo, n) -> {
-          for (int i = 0; i < n; i += LANES) {
-            store(load(x, xo + 4L * i).abs().neg(), y, yo + 4L * i);
-          }
-        }),
     ONE_MORE(
         (x, xo, y, yo, n) -> {
           for (int i = 0; i < n; i += LANES) {
             store(load(x, xo + 4L * i).add(1f), y, yo + 4L * i);
           }
         }),
-    INVERSE_OF_ONE_MORE(
+    EXP_NORMAL(
         (x, xo, y, yo, n) -> {
           for (int i = 0; i < n; i += LANES) {
-            store(all(1).div(load(x, xo + 4L * i).add(1f)), y, yo + 4L * i);
+            store(VectorMath.expNormal(load(x, xo + 4L * i)), y, yo + 4L * i);
           }
         }),
-    GELU_EXPONENT(
+    EXP_TWICE_ABS(
         (x, xo, y, yo, n) -> {
           for (int i = 0; i < n; i += LANES) {
-            store(VectorMath.geluExponent(load(x, xo + 4L * i)), y, yo + 4L * i);
+            store(VectorMath.expNormal(twice(load(x, xo + 4L * i).abs())), y, yo + 4L * i);
+          }
+        }),
+    EXP_MINUS_ABS(
+        (x, xo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            store(VectorMath.expNormal(load(x, xo + 4L * i).abs().neg()), y, yo + 4L * i);
+          }
+        }),
+    SIGMOID(
+        (x, xo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            store(VectorMath.sigmoid(load(x, xo + 4L * i)), y, yo + 4L * i);
+          }
+        }),
+    SILU(
+        (x, xo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            store(silu(load(x, xo + 4L * i)), y, yo + 4L * i);
+          }
+        }),
+    GELU_FACTOR(
+        (x, xo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            store(geluFactor(load(x, xo + 4L * i)), y, yo + 4L * i);
+          }
+        }),
+    GELU_TANH(
+        (x, xo, y, yo, n) -> {
+          for (int i = 0; i < n; i += LANES) {
+            store(VectorMath.geluTanh(load(x, xo + 4L * i)), y, yo + 4L * i);
           }
         }),
     ERF_EXPONENT(
@@ -300,6 +304,14 @@ final class UnaryKernels {
     private static FloatVector twice(FloatVector x) {
       return x.add(x);
     }
+
+    private static FloatVector silu(FloatVector x) {
+      return x.div(VectorMath.expNormal(x.neg()).add(1f));
+    }
+
+    private static FloatVector geluFactor(FloatVector x) {
+      return all(1f).div(VectorMath.expNormal(VectorMath.geluExponent(x)).add(1f));
+    }
   }
 
   /// Loops over two arguments.
@@ -318,14 +330,6 @@ final class UnaryKernels {
             FloatVector u = load(a, ao + 4L * i);
             FloatVector v = load(b, bo + 4L * i);
             store(VectorMath.erf(u, v), y, yo + 4L * i);
-          }
-        }),
-    DIVIDE_BY_ONE_MORE(
-        (a, ao, b, bo, y, yo, n) -> {
-          for (int i = 0; i < n; i += LANES) {
-            FloatVector u = load(a, ao + 4L * i);
-            FloatVector v = load(b, bo + 4L * i);
-            store(u.div(v.add(1f)), y, yo + 4L * i);
           }
         }),
     GELU_ERF(

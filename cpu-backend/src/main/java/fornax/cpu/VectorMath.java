@@ -27,9 +27,7 @@ final class VectorMath {
   static FloatVector exp(FloatVector x) {
     FloatVector rounded = x.fma(constant(LOG2_E), constant(ROUNDER));
     IntVector exponent = rounded.reinterpretAsInts().sub(ROUNDER_BITS);
-    FloatVector n = rounded.sub(ROUNDER);
-    FloatVector r = n.fma(constant(-LN2_LOW), n.fma(constant(-LN2_HIGH), x));
-    FloatVector y = expPolynomial(r);
+    FloatVector y = expOfRest(x, rounded.sub(ROUNDER));
     IntVector half = exponent.lanewise(VectorOperators.ASHR, 1);
     FloatVector first = powerOfTwo(half);
     FloatVector second = powerOfTwo(exponent.sub(half));
@@ -39,7 +37,19 @@ final class VectorMath {
         .blend(Float.POSITIVE_INFINITY, x.compare(VectorOperators.GT, EXP_OVERFLOW));
   }
 
-  private static FloatVector expPolynomial(FloatVector r) {
+  /// See [ScalarMath#expNormal].
+  static FloatVector expNormal(FloatVector x) {
+    FloatVector rounded = x.fma(constant(LOG2_E), constant(ROUNDER));
+    IntVector scale = rounded.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23);
+    FloatVector y =
+        expOfRest(x, rounded.sub(ROUNDER)).reinterpretAsInts().add(scale).reinterpretAsFloats();
+    return x.mul(Float.POSITIVE_INFINITY)
+        .blend(y, x.compare(VectorOperators.LE, EXP_OVERFLOW))
+        .blend(0f, x.compare(VectorOperators.LT, EXP_NORMAL));
+  }
+
+  private static FloatVector expOfRest(FloatVector x, FloatVector n) {
+    FloatVector r = n.fma(constant(-LN2_LOW), n.fma(constant(-LN2_HIGH), x));
     return r.fma(constant(EXP_5), constant(EXP_4))
         .fma(r, constant(EXP_3))
         .fma(r, constant(EXP_2))
@@ -56,7 +66,7 @@ final class VectorMath {
   /// See [ScalarMath#tanh].
   static FloatVector tanh(FloatVector x) {
     FloatVector t = x.abs();
-    return tanh(x, exp(t.add(t)));
+    return tanh(x, expNormal(t.add(t)));
   }
 
   // Functions of an exponential come in parts too, for loops of their own: see VectorLoop.
@@ -108,12 +118,12 @@ final class VectorMath {
 
   /// See [ScalarMath#sigmoid].
   static FloatVector sigmoid(FloatVector x) {
-    return constant(1f).div(exp(x.neg()).add(1f));
+    return constant(1f).div(expNormal(x.neg()).add(1f));
   }
 
   /// See [ScalarMath#erf].
   static FloatVector erf(FloatVector x) {
-    return erf(x, exp(erfExponent(x)));
+    return erf(x, expNormal(erfExponent(x)));
   }
 
   /// What [#erf(FloatVector, FloatVector)] needs the exponential of.
@@ -154,7 +164,7 @@ final class VectorMath {
 
   /// See [ScalarMath#geluTanh].
   static FloatVector geluTanh(FloatVector x) {
-    return x.div(exp(geluExponent(x)).add(1f));
+    return x.div(expNormal(geluExponent(x)).add(1f));
   }
 
   /// `−2√(2/π)(x + 0.044715x³)`: GELU's tanh form is `x / (1 + exp(geluExponent(x)))`.

@@ -34,6 +34,12 @@ class VectorMathTest {
   static Stream<Case> cases() {
     return Stream.of(
         new Case("exp", ScalarMath::exp, VectorMath::exp, StrictMath::exp, 1.0),
+        new Case(
+            "expNormal",
+            ScalarMath::expNormal,
+            VectorMath::expNormal,
+            x -> x < ScalarMath.EXP_NORMAL ? 0 : StrictMath.exp(x),
+            1.0),
         new Case("tanh", ScalarMath::tanh, VectorMath::tanh, StrictMath::tanh, 2.0),
         new Case("log", ScalarMath::log, VectorMath::log, StrictMath::log, 1.0),
         new Case(
@@ -117,6 +123,12 @@ class VectorMathTest {
     assertEquals(Float.MIN_VALUE, ScalarMath.exp(-103.5f));
     assertEquals(0f, ScalarMath.exp(-104f));
     assertEquals(Float.NaN, ScalarMath.exp(Float.NaN));
+    assertEquals(inf, ScalarMath.expNormal(inf));
+    assertEquals(inf, ScalarMath.expNormal(88.73f));
+    assertEquals(0f, ScalarMath.expNormal(-inf));
+    assertEquals(Float.NaN, ScalarMath.expNormal(Float.intBitsToFloat(0x7FC001FF)));
+    assertEquals(Float.MIN_NORMAL, ScalarMath.expNormal(ScalarMath.EXP_NORMAL), 1e-43f);
+    assertEquals(0f, ScalarMath.expNormal(Math.nextDown(ScalarMath.EXP_NORMAL)));
     assertEquals(1f, ScalarMath.tanh(inf));
     assertEquals(-1f, ScalarMath.tanh(-inf));
     assertEquals(Float.NaN, ScalarMath.tanh(Float.NaN));
