@@ -15,19 +15,22 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.Pattern;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/// Runs kernels under Oclgrind, which finds data races and accesses outside buffers. Reads of
-/// memory that nobody wrote are found by the poison in guarded buffers: see
-/// [OpenClConformanceTest].
+/// Runs kernels under Oclgrind, which finds data races, accesses outside buffers and reads of
+/// memory that nobody wrote.
 class OclgrindTest {
   private static final long MINUTES = 5;
   private static final Pattern FINDING =
-      Pattern.compile("(?i)data race|invalid (read|write)|divergence|error at|work-group limit");
+      Pattern.compile(
+          "(?i)data race|uninitialized|invalid (read|write)|divergence|error at|work-group limit");
 
-  @Test
-  void kernels_haveNoFinding(@TempDir Path directory) throws Exception {
+  @TempDir Path directory = Path.of("set by JUnit");
+
+  @BeforeEach
+  void requireOclgrind() throws IOException {
     if (!isInstalled()) {
       String missing = "oclgrind is not on the PATH; apt install oclgrind";
       if (Arrays.asList(System.getProperty("fornax.require", "").split(",")).contains("opencl")) {
@@ -35,8 +38,24 @@ class OclgrindTest {
       }
       abort(missing);
     }
+  }
+
+  @Test
+  void kernels_haveNoFinding() throws Exception {
+    String output = run();
+    assertTrue(output.contains(", failed 0"), output);
+    assertFalse(FINDING.matcher(output).find(), output);
+  }
+
+  @Test
+  void unwrittenMemory_isFound() throws Exception {
+    String output = run("--unwritten");
+    assertTrue(output.contains("Uninitialized value"), output);
+  }
+
+  private String run(String... arguments) throws IOException, InterruptedException {
     Path log = directory.resolve("log");
-    List<String> command = new ArrayList<>(List.of("oclgrind", "--data-races"));
+    List<String> command = new ArrayList<>(List.of("oclgrind", "--data-races", "--uninitialized"));
     // Its interpreter of optimised code does not know every instruction.
     command.addAll(List.of("--build-options", "-cl-opt-disable"));
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
@@ -50,6 +69,7 @@ class OclgrindTest {
             System.getProperty(
                 "surefire.test.class.path", System.getProperty("java.class.path", "")),
             OclgrindProgram.class.getName()));
+    command.addAll(List.of(arguments));
     Process process =
         new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile()).start();
     boolean ended = process.waitFor(MINUTES, TimeUnit.MINUTES);
@@ -60,8 +80,7 @@ class OclgrindTest {
     assertTrue(ended, () -> "not done after " + MINUTES + " minutes:\n" + output);
     assertEquals(0, process.exitValue(), output);
     assertTrue(output.contains("Oclgrind"), output);
-    assertTrue(output.contains(", failed 0"), output);
-    assertFalse(FINDING.matcher(output).find(), output);
+    return output;
   }
 
   private static boolean isInstalled() throws IOException {
