@@ -54,17 +54,13 @@ public final class Benchmarks implements BenchRunner {
     String machine = Machine.key();
     Baseline baseline = Baseline.read(Baseline.file());
     setup.err().println("machine: " + machine);
-    FractionMeter meter = setup.quick() ? FractionMeter.quick() : FractionMeter.thorough();
     SequencedMap<String, HotPath> paths = new LinkedHashMap<>();
     HotPath.ALL.forEach(path -> paths.put(path.name(), path));
     var guard =
         new Guard<>(
             paths,
-            path -> {
-              try (Subject subject = path.open()) {
-                return meter.fraction(subject);
-              }
-            },
+            path -> PathMeter.fraction(path, setup.quick()),
+            path -> PathMeter.fractionInNewProcess(path, setup.quick()),
             setup.out());
     String threads = System.setProperty(THREADS, "1");
     try {

@@ -12,6 +12,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
+import java.util.function.ToDoubleFunction;
 import org.junit.jupiter.api.Test;
 
 class GuardTest {
@@ -23,8 +24,9 @@ class GuardTest {
   private Guard<Deque<Double>> planted(Map<String, List<Double>> measurements) {
     SequencedMap<String, Deque<Double>> paths = new LinkedHashMap<>();
     measurements.forEach((name, values) -> paths.put(name, new ArrayDeque<>(values)));
-    return new Guard<>(
-        paths, values -> values.size() > 1 ? values.remove() : values.element(), out);
+    ToDoubleFunction<Deque<Double>> meter =
+        values -> values.size() > 1 ? values.remove() : values.element();
+    return new Guard<>(paths, meter, meter, out);
   }
 
   private String said() {

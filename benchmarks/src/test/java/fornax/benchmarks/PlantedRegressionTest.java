@@ -70,7 +70,7 @@ class PlantedRegressionTest {
       SequencedMap<String, Subject> paths = new LinkedHashMap<>();
       paths.put("same", same);
       paths.put("slower", slowed(kernel, 0.3));
-      var guard = new Guard<>(paths, meter::fraction, out);
+      var guard = new Guard<>(paths, meter::fraction, meter::fraction, out);
       assertEquals(1, Benchmarks.check(guard, baseline, out));
     }
     String text = said.toString(StandardCharsets.UTF_8);
