@@ -6,11 +6,13 @@ import fornax.backend.AttentionOptions;
 import fornax.backend.Backend;
 import fornax.backend.Binary;
 import fornax.backend.Compare;
+import fornax.backend.Conv2dOptions;
 import fornax.backend.CrossEntropyOptions;
 import fornax.backend.HostBlock;
 import fornax.backend.HostBlocks;
 import fornax.backend.Memory;
 import fornax.backend.NdArray;
+import fornax.backend.Pool2dOptions;
 import fornax.backend.Readback;
 import fornax.backend.Reduce;
 import fornax.backend.Settings;
@@ -177,6 +179,59 @@ final class CpuBackend implements Backend {
     }
     NdArray given = UnaryGradientKernels.usesResult(activation) ? y : before;
     Linear.gradient(this, activation, given, dy, dBefore, dBias, accumulate);
+  }
+
+  // ---- convolution
+
+  @Override
+  public void conv2d(
+      NdArray x, NdArray w, @Nullable NdArray bias, Conv2dOptions options, NdArray y) {
+    if (w.elements() == 0 || y.elements() == 0) {
+      Backend.super.conv2d(x, w, bias, options, y);
+    } else {
+      Conv2d.forward(this, x, w, bias, options, y);
+    }
+  }
+
+  @Override
+  public void conv2dInputGradient(NdArray dy, NdArray w, Conv2dOptions options, NdArray dx) {
+    if (w.elements() == 0 || dy.elements() == 0 || dx.elements() == 0) {
+      Backend.super.conv2dInputGradient(dy, w, options, dx);
+    } else {
+      Conv2d.inputGradient(this, dy, w, options, dx);
+    }
+  }
+
+  @Override
+  public void conv2dWeightGradient(
+      NdArray x, NdArray dy, Conv2dOptions options, NdArray dw, boolean accumulate) {
+    if (dw.elements() == 0 || dy.elements() == 0) {
+      Backend.super.conv2dWeightGradient(x, dy, options, dw, accumulate);
+    } else {
+      Conv2d.weightGradient(this, x, dy, options, dw, accumulate);
+    }
+  }
+
+  // ---- pooling
+
+  @Override
+  public void maxPool2d(NdArray x, Pool2dOptions options, NdArray y, NdArray places) {
+    Pool2d.max(this, x, options, y, places);
+  }
+
+  @Override
+  public void maxPool2dGradient(NdArray places, NdArray dy, Pool2dOptions options, NdArray dx) {
+    Pool2d.maxGradient(this, places, dy, options, dx);
+  }
+
+  @Override
+  public void avgPool2d(NdArray x, Pool2dOptions options, NdArray y) {
+    Pool2d.mean(this, x, options, y);
+  }
+
+  @Override
+  public void avgPool2dGradient(NdArray dy, Pool2dOptions options, NdArray dx) {
+    Pool2d.meanGradient(this, dy, options, dx);
   }
 
   // ---- by index

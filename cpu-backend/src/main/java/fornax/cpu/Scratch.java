@@ -24,7 +24,10 @@ final class Scratch {
   /// Slots for kernels that run over a block several times.
   static final int PASSES = 20;
 
-  private static final int SLOTS = 23;
+  /// Slots of convolution: a padded image, its columns, and what they are multiplied by or give.
+  static final int CONVOLUTION = 23;
+
+  private static final int SLOTS = 26;
   private static final int MIN_BYTES = 4 * BlockLoop.BLOCK + 64;
   private static final ThreadLocal<Scratch> CURRENT = ThreadLocal.withInitial(Scratch::new);
 

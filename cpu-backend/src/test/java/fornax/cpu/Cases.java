@@ -16,8 +16,11 @@ import fornax.backend.AdamWSlot;
 import fornax.backend.AttentionOptions;
 import fornax.backend.Binary;
 import fornax.backend.Compare;
+import fornax.backend.Conv2dOptions;
 import fornax.backend.CrossEntropyOptions;
+import fornax.backend.Extent;
 import fornax.backend.NdArray;
+import fornax.backend.Pool2dOptions;
 import fornax.backend.Reduce;
 import fornax.backend.SgdFactors;
 import fornax.backend.SgdSlot;
@@ -42,6 +45,7 @@ record Cases(String name, double reduced, Consumer<Trial> run) {
     indexed(cases);
     rows(cases);
     products(cases);
+    images(cases);
     optimizers(cases);
     random(cases);
     return cases;
@@ -174,6 +178,67 @@ record Cases(String name, double reduced, Consumer<Trial> run) {
     double[] other = new double[values.length];
     Arrays.setAll(other, i -> values[values.length - 1 - i]);
     return other;
+  }
+
+  private static void images(List<Cases> cases) {
+    Conv2dOptions plain = Conv2dOptions.DEFAULT;
+    // images, channels, height and width; filters and their size
+    long[][] shapes = {
+      {9, 16, 14, 14, 32, 3},
+      {33, 1, 28, 28, 8, 5},
+      {70, 32, 5, 5, 40, 3},
+      {2, 24, 60, 50, 12, 3},
+      {17, 12, 9, 7, 18, 1},
+    };
+    for (long[] shape : shapes) {
+      for (Conv2dOptions options :
+          List.of(
+              plain,
+              plain.withPadding(2),
+              plain.withStride(2).withPadding(1),
+              plain.withGroups(shape[1] % 2 == 0 ? 2 : 1).withDilation(2).withPadding(1))) {
+        for (DType type : List.of(F32, BF16)) {
+          cases.add(
+              new Cases(
+                  "conv2d " + type + Arrays.toString(shape) + options,
+                  shape[0] * shape[2] * shape[3],
+                  t -> convolution(t, type, options, shape)));
+        }
+      }
+    }
+    Pool2dOptions wide = Pool2dOptions.of(3).withStride(2).withPadding(1);
+    for (Pool2dOptions options : List.of(Pool2dOptions.of(2), wide)) {
+      for (DType type : List.of(F32, BF16)) {
+        add(cases, "pool2d " + type + options, t -> pooling(t, type, options));
+      }
+    }
+  }
+
+  private static void convolution(Trial t, DType type, Conv2dOptions options, long... shape) {
+    long channels = shape[1] / options.groups();
+    int size = (int) shape[5];
+    NdArray x = t.in(type, PLAIN, shape[0], shape[1], shape[2], shape[3]);
+    NdArray w = t.in(type, PLAIN, shape[4], channels, size, size);
+    Extent output = options.output(Extent.of((int) shape[2], (int) shape[3]), Extent.of(size));
+    long[] dims = {shape[0], shape[4], output.height(), output.width()};
+    t.backend.conv2d(x, w, t.in(shape[4]), options, t.out(type, PLAIN, dims));
+    NdArray dy = t.in(type, PLAIN, dims);
+    NdArray dx = t.out(type, PLAIN, x.shape().toArray());
+    t.backend.conv2dInputGradient(dy, w, options, dx);
+    NdArray dw = t.changed(t.in(type, PLAIN, w.shape().toArray()));
+    t.backend.conv2dWeightGradient(x, dy, options, dw, true);
+  }
+
+  private static void pooling(Trial t, DType type, Pool2dOptions options) {
+    NdArray x = t.in(type, PLAIN, 5, 30, 17, 15);
+    Extent output = options.output(Extent.of(17, 15));
+    long[] dims = {5, 30, output.height(), output.width()};
+    NdArray places = t.out(I32, PLAIN, dims);
+    t.backend.maxPool2d(x, options, t.out(type, PLAIN, dims), places);
+    NdArray dy = t.in(type, PLAIN, dims);
+    t.backend.maxPool2dGradient(places, dy, options, t.out(type, PLAIN, 5, 30, 17, 15));
+    t.backend.avgPool2d(x, options, t.out(type, PLAIN, dims));
+    t.backend.avgPool2dGradient(dy, options, t.out(type, PLAIN, 5, 30, 17, 15));
   }
 
   private static void moves(List<Cases> cases) {
