@@ -36,11 +36,6 @@ final class Embedding {
 
   /// @param dTable F32
   static void gradient(Workers workers, NdArray dy, NdArray indices, NdArray dTable) {
-    if (dy.dtype() != DType.F32) {
-      NdArray column = indices.reshape(dy.shape().with(1, 1));
-      Gather.scatterAdd(workers, dy, 0, column.expand(dy.shape()), dTable);
-      return;
-    }
     long rows = dy.dim(0);
     long columns = dy.dim(1);
     long width = Math.ceilDiv(Math.ceilDiv(columns, workers.threads()), 16) * 16;
@@ -55,11 +50,18 @@ final class Embedding {
         task -> {
           long column = task * block;
           int n = (int) Math.min(block, columns - column);
-          long source = 4 * (dy.layout().offset() + column);
+          MemorySegment words = Scratch.get().words(Scratch.ROWS, n);
+          long source = dy.layout().offset() + column;
           long target = 4 * (dTable.layout().offset() + column);
           for (long row = 0; row < rows; row++) {
             long i = Gather.checked("embeddingGradient", index, first + row, dTable.dim(0), row);
-            RowKernels.add(from, source + 4 * row * columns, to, target + 4 * i * columns, n);
+            long place = source + row * columns;
+            if (dy.dtype() == DType.F32) {
+              RowKernels.add(from, 4 * place, to, target + 4 * i * columns, n);
+            } else {
+              Words.read(dy.dtype(), false, from, place, 1, n, words, 0);
+              RowKernels.add(words, 0, to, target + 4 * i * columns, n);
+            }
           }
         });
   }

@@ -109,7 +109,7 @@ final class Matmul {
   }
 
   private static boolean isReadable(MatrixView b) {
-    return !b.bfloat16 && (b.columnStride == 1 || b.rowStride == 1);
+    return b.columnStride == 1 || b.rowStride == 1;
   }
 
   /// How one call is cut into tasks, and the tasks.
@@ -324,7 +324,8 @@ final class Matmul {
       var leftSource =
           new MatmulKernels.Source(few.data, few.bfloat16, few.rowBytes(), few.columnBytes());
       var source =
-          new MatmulKernels.Source(right.data, false, right.columnBytes(), right.rowBytes());
+          new MatmulKernels.Source(
+              right.data, right.bfloat16, right.columnBytes(), right.rowBytes());
       for (int j = 0; j < total; j += STRIPE) {
         int width = Math.min(STRIPE, total - j);
         int k = 0;

@@ -248,7 +248,7 @@ class MatmulKernels {
   }
 
   /// `y = tile`, rounded to BF16.
-  final void storeBfloat16(
+  void storeBfloat16(
       float[] t, int pitch, int rows, int columns, MemorySegment y, long start, long stride) {
     for (int i = 0; i < rows; i++) {
       for (int j = 0; j < columns; j++) {
@@ -258,7 +258,7 @@ class MatmulKernels {
   }
 
   /// `tile = y + tile` for a BF16 `y`.
-  final void loadBfloat16(
+  void loadBfloat16(
       float[] t, int pitch, int rows, int columns, MemorySegment y, long start, long stride) {
     for (int i = 0; i < rows; i++) {
       for (int j = 0; j < columns; j++) {

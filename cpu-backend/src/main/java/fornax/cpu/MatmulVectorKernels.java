@@ -24,7 +24,7 @@ final class MatmulVectorKernels extends MatmulKernels {
 
   private static final ThreadLocal<float[]> SCRATCH =
       ThreadLocal.withInitial(
-          () -> new float[Math.max(2 * Transposer.scratchLength(), 4 * PARTIAL_SUMS)]);
+          () -> new float[Math.max(3 * Transposer.scratchLength(), 4 * PARTIAL_SUMS)]);
 
   @Override
   int tileRows() {
@@ -53,7 +53,7 @@ final class MatmulVectorKernels extends MatmulKernels {
   void packAcross(
       float[] panel, int at, int width, int valid, int depth, Source source, long start) {
     if (source.bfloat16()) {
-      super.packAcross(panel, at, width, valid, depth, source, start);
+      MatmulBFloat16.packAcross(panel, at, width, valid, depth, source, start);
     } else if (width == PITCH && valid == PITCH) {
       packTwoVectors(panel, at, depth, source.data(), start, source.along());
     } else {
@@ -69,7 +69,7 @@ final class MatmulVectorKernels extends MatmulKernels {
   @Override
   void packAlong(
       float[] panel, int at, int width, int valid, int depth, Source source, long start) {
-    if (source.bfloat16() || source.along() != Float.BYTES || !Transposer.SUPPORTED) {
+    if (source.along() != source.elementBytes() || !Transposer.SUPPORTED) {
       super.packAlong(panel, at, width, valid, depth, source, start);
       return;
     }
@@ -78,22 +78,15 @@ final class MatmulVectorKernels extends MatmulKernels {
     int blocks = depth / LANES * LANES;
     if (valid == ROWS && width == ROWS && ROWS < LANES) {
       for (int k = 0; k < blocks; k += LANES) {
-        transposeRows(panel, at + k * ROWS, source, start + k * 4L, scratch);
+        transposeRows(
+            panel, at + k * ROWS, source, start + (long) k * source.elementBytes(), scratch);
       }
       j = ROWS;
     } else {
       for (; j + LANES <= valid; j += LANES) {
         for (int k = 0; k < blocks; k += LANES) {
-          long from = start + j * source.across() + k * 4L;
-          Transposer.transpose(
-              source.data(),
-              from,
-              source.across(),
-              LANES,
-              scratch,
-              panel,
-              at + k * width + j,
-              width);
+          long from = start + j * source.across() + (long) k * source.elementBytes();
+          transpose(source, from, LANES, scratch, panel, at + k * width + j, width);
         }
       }
     }
@@ -114,8 +107,21 @@ final class MatmulVectorKernels extends MatmulKernels {
     for (int j = 0; j < valid; j++) {
       long from = start + j * source.across();
       for (int k = j < done ? blocks : 0; k < depth; k++) {
-        panel[at + k * width + j] = source.data().get(FLOAT, from + k * 4L);
+        panel[at + k * width + j] = source.get(from + (long) k * source.elementBytes());
       }
+    }
+  }
+
+  /// Transposes a block of `rows` rows to `y`, `stride` apart. The first block of scratch is for
+  /// the transposition, the second may be `y`, the third takes the widened rows.
+  private static void transpose(
+      Source source, long from, int rows, float[] scratch, float[] y, int to, int stride) {
+    if (source.bfloat16()) {
+      int block = 2 * LANES * LANES;
+      MatmulBFloat16.widen(source.data(), from, source.across(), rows, scratch, block);
+      Transposer.transpose(scratch, block, LANES, rows, scratch, y, to, stride);
+    } else {
+      Transposer.transpose(source.data(), from, source.across(), rows, scratch, y, to, stride);
     }
   }
 
@@ -123,8 +129,7 @@ final class MatmulVectorKernels extends MatmulKernels {
   /// out in order: each overwrites what the one before wrote too much.
   private static void transposeRows(
       float[] panel, int at, Source source, long from, float[] scratch) {
-    Transposer.transpose(
-        source.data(), from, source.across(), ROWS, scratch, scratch, LANES * LANES, LANES);
+    transpose(source, from, ROWS, scratch, scratch, LANES * LANES, LANES);
     for (int k = 0; k < LANES; k++) {
       FloatVector.fromArray(SPECIES, scratch, (LANES + k) * LANES).intoArray(panel, at + k * ROWS);
     }
@@ -608,33 +613,49 @@ final class MatmulVectorKernels extends MatmulKernels {
   @Override
   void multiplyUnpacked(
       float[] a, int rows, Source b, long start, int columns, int depth, float[] t, int pitch) {
-    if (b.bfloat16()) {
-      super.multiplyUnpacked(a, rows, b, start, columns, depth, t, pitch);
-      return;
-    }
     for (int i = 0; i < rows; i++) {
       Arrays.fill(t, i * pitch, i * pitch + columns, 0f);
     }
     int k = 0;
     for (; k + 4 <= depth; k += 4) {
+      long from = start + k * b.along();
       for (int i = 0; i < rows; i++) {
         int x = k * rows + i;
-        axpy4(
-            a[x],
-            a[x + rows],
-            a[x + 2 * rows],
-            a[x + 3 * rows],
-            b.data(),
-            start + k * b.along(),
-            b.along(),
-            columns,
-            t,
-            i * pitch);
+        if (b.bfloat16()) {
+          MatmulBFloat16.axpy4(
+              a[x],
+              a[x + rows],
+              a[x + 2 * rows],
+              a[x + 3 * rows],
+              b.data(),
+              from,
+              b.along(),
+              columns,
+              t,
+              i * pitch);
+        } else {
+          axpy4(
+              a[x],
+              a[x + rows],
+              a[x + 2 * rows],
+              a[x + 3 * rows],
+              b.data(),
+              from,
+              b.along(),
+              columns,
+              t,
+              i * pitch);
+        }
       }
     }
     for (; k < depth; k++) {
+      long from = start + k * b.along();
       for (int i = 0; i < rows; i++) {
-        axpy(a[k * rows + i], b.data(), start + k * b.along(), columns, t, i * pitch);
+        if (b.bfloat16()) {
+          MatmulBFloat16.axpy(a[k * rows + i], b.data(), from, columns, t, i * pitch);
+        } else {
+          axpy(a[k * rows + i], b.data(), from, columns, t, i * pitch);
+        }
       }
     }
   }
@@ -683,10 +704,6 @@ final class MatmulVectorKernels extends MatmulKernels {
   @Override
   void dot(
       float[] a, int rows, Source b, long start, int columns, int depth, float[] t, int pitch) {
-    if (b.bfloat16()) {
-      super.dot(a, rows, b, start, columns, depth, t, pitch);
-      return;
-    }
     float[] partial = SCRATCH.get();
     int whole = depth / PARTIAL_SUMS * PARTIAL_SUMS;
     int j = 0;
@@ -694,7 +711,11 @@ final class MatmulVectorKernels extends MatmulKernels {
       long from = start + j * b.across();
       for (int i = 0; i < rows; i++) {
         for (int l = 0; l < PARTIAL_SUMS; l += LANES) {
-          dot4(a, i * depth, b.data(), from, b.across(), l, whole, partial);
+          if (b.bfloat16()) {
+            MatmulBFloat16.dot4(a, i * depth, b.data(), from, b.across(), l, whole, partial);
+          } else {
+            dot4(a, i * depth, b.data(), from, b.across(), l, whole, partial);
+          }
         }
         for (int c = 0; c < 4; c++) {
           t[i * pitch + j + c] =
@@ -706,7 +727,11 @@ final class MatmulVectorKernels extends MatmulKernels {
       long from = start + j * b.across();
       for (int i = 0; i < rows; i++) {
         for (int l = 0; l < PARTIAL_SUMS; l += LANES) {
-          dot1(a, i * depth, b.data(), from, l, whole, partial);
+          if (b.bfloat16()) {
+            MatmulBFloat16.dot1(a, i * depth, b.data(), from, l, whole, partial);
+          } else {
+            dot1(a, i * depth, b.data(), from, l, whole, partial);
+          }
         }
         t[i * pitch + j] = fold(partial, 0, a, i * depth, b, from, whole, depth);
       }
@@ -791,6 +816,18 @@ final class MatmulVectorKernels extends MatmulKernels {
     for (; j < columns; j++) {
       y.set(FLOAT, to + j * 4L, y.get(FLOAT, to + j * 4L) + t[at + j]);
     }
+  }
+
+  @Override
+  void storeBfloat16(
+      float[] t, int pitch, int rows, int columns, MemorySegment y, long start, long stride) {
+    MatmulBFloat16.store(t, pitch, rows, columns, y, start, stride);
+  }
+
+  @Override
+  void loadBfloat16(
+      float[] t, int pitch, int rows, int columns, MemorySegment y, long start, long stride) {
+    MatmulBFloat16.load(t, pitch, rows, columns, y, start, stride);
   }
 
   @Override

@@ -4,7 +4,10 @@ import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorMask;
+import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
@@ -14,6 +17,8 @@ final class Vectors {
   static final VectorSpecies<Float> SPECIES = VectorMath.SPECIES;
   static final VectorSpecies<Integer> INTS = IntVector.SPECIES_PREFERRED;
   static final int LANES = SPECIES.length();
+  private static final VectorSpecies<Short> SHORTS =
+      VectorSpecies.of(short.class, VectorShape.forBitSize(SPECIES.vectorBitSize() / 2));
   static final ByteOrder ORDER = ByteOrder.nativeOrder();
 
   private static final VectorShuffle<Float> BY_8 = rotation(8);
@@ -38,6 +43,27 @@ final class Vectors {
 
   static void store(FloatVector v, MemorySegment y, long at, VectorMask<Float> mask) {
     v.intoMemorySegment(y, at, ORDER, mask);
+  }
+
+  /// The floats of BF16 elements.
+  static FloatVector loadBFloat16(MemorySegment x, long at) {
+    ShortVector bits = ShortVector.fromMemorySegment(SHORTS, x, at, ORDER);
+    return ((IntVector) bits.convertShape(VectorOperators.ZERO_EXTEND_S2I, INTS, 0))
+        .lanewise(VectorOperators.LSHL, 16)
+        .reinterpretAsFloats();
+  }
+
+  /// To BF16, rounded to nearest even; NaN stays a quiet NaN.
+  static void storeBFloat16(FloatVector v, MemorySegment y, long at) {
+    IntVector bits = v.reinterpretAsInts();
+    IntVector upper = bits.lanewise(VectorOperators.LSHR, 16);
+    IntVector rounded = bits.add(upper.and(1)).add(0x7fff).lanewise(VectorOperators.LSHR, 16);
+    VectorMask<Integer> nan = v.compare(VectorOperators.NE, v).cast(INTS);
+    rounded
+        .blend(upper.or(0x40), nan)
+        .convertShape(VectorOperators.I2S, SHORTS, 0)
+        .reinterpretAsShorts()
+        .intoMemorySegment(y, at, ORDER);
   }
 
   static FloatVector all(float value) {

@@ -8,13 +8,7 @@ import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 
 import fornax.array.DType;
 import java.lang.foreign.MemorySegment;
-import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.IntVector;
-import jdk.incubator.vector.ShortVector;
-import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
-import jdk.incubator.vector.VectorShape;
-import jdk.incubator.vector.VectorSpecies;
 
 /// Elements of any type as contiguous 32-bit words, the form that kernels work on, and back.
 ///
@@ -164,30 +158,15 @@ final class Words {
 
   // Counts are multiples of a vector.
   private static final class Kernels {
-    private static final VectorSpecies<Short> SHORTS =
-        VectorSpecies.of(short.class, VectorShape.forBitSize(Vectors.SPECIES.vectorBitSize() / 2));
-
     static void readBFloat16(MemorySegment x, long at, MemorySegment words, long to, int n) {
       for (int i = 0; i < n; i += Vectors.LANES) {
-        ShortVector bits = ShortVector.fromMemorySegment(SHORTS, x, at + 2L * i, Vectors.ORDER);
-        ((IntVector) bits.convertShape(VectorOperators.ZERO_EXTEND_S2I, Vectors.INTS, 0))
-            .lanewise(VectorOperators.LSHL, 16)
-            .intoMemorySegment(words, to + 4L * i, Vectors.ORDER);
+        Vectors.store(Vectors.loadBFloat16(x, at + 2L * i), words, to + 4L * i);
       }
     }
 
     static void writeBFloat16(MemorySegment words, long from, MemorySegment y, long at, int n) {
       for (int i = 0; i < n; i += Vectors.LANES) {
-        FloatVector v = Vectors.load(words, from + 4L * i);
-        IntVector bits = v.reinterpretAsInts();
-        IntVector upper = bits.lanewise(VectorOperators.LSHR, 16);
-        IntVector rounded = bits.add(upper.and(1)).add(0x7fff).lanewise(VectorOperators.LSHR, 16);
-        VectorMask<Integer> nan = v.compare(VectorOperators.NE, v).cast(Vectors.INTS);
-        rounded
-            .blend(upper.or(0x40), nan)
-            .convertShape(VectorOperators.I2S, SHORTS, 0)
-            .reinterpretAsShorts()
-            .intoMemorySegment(y, at + 2L * i, Vectors.ORDER);
+        Vectors.storeBFloat16(Vectors.load(words, from + 4L * i), y, at + 2L * i);
       }
     }
 
