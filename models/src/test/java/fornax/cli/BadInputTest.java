@@ -93,6 +93,7 @@ class BadInputTest {
     "--eval-every, -1, at least 0",
     "--sample-every, -1, at least 0",
     "--warmup, -1, at least 0",
+    "--precision, f16, need f32 or bf16",
     "--threads, 0, from 1 to 1024",
     "--threads, 5000, from 1 to 1024",
     "--seed, -1, at least 0",

@@ -8,6 +8,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import fornax.io.FileDType;
+import fornax.io.SafeTensors;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -77,6 +79,57 @@ class CommandsTest {
     List<String> args = new ArrayList<>(List.of("eval", "--json", "--checkpoint", run.toString()));
     args.addAll(List.of(more));
     return JSON.readTree(ok(args.toArray(String[]::new)).out());
+  }
+
+  @Test
+  void train_inBf16RecordsItAndSavesTheMasters() throws IOException {
+    Path out = folder.resolve("bf16");
+    Cli.Result result =
+        ok(
+            ("train --layers=1 --width=32 --heads=2 --context=16 --steps=2 --batch=4 --json"
+                    + " --precision=bf16 --data="
+                    + text
+                    + " --out="
+                    + out)
+                .split(" "));
+    assertEquals("bf16", JSON.readTree(result.out()).get("precision").asText());
+    assertTrue(result.err().contains(", computing in bf16;"), result.err());
+    JsonNode config = JSON.readTree(out.resolve("config.json").toFile());
+    assertEquals("bf16", config.get("training").get("precision").asText());
+    try (var weights = SafeTensors.open(out.resolve("model.safetensors"))) {
+      for (String name : weights.names()) {
+        assertEquals(FileDType.F32, weights.entry(name).dtype(), name);
+      }
+    }
+    String full = generate(out, "--max-tokens=20", "--temperature=0");
+    assertTrue(full.length() >= 20, full);
+    assertTrue(generate(out, "--max-tokens=20", "--precision=bf16").length() >= 20);
+  }
+
+  @Test
+  void eval_inBf16IsNearAndNotTheSame() throws IOException {
+    double full = eval().get("loss").asDouble();
+    double low = eval("--precision", "bf16").get("loss").asDouble();
+    assertEquals(full, low, 2e-2);
+    assertNotEquals(full, low);
+  }
+
+  @Test
+  void eval_readsRunsFromBeforeThereWasAPrecision() throws IOException {
+    Path old = folder.resolve("old");
+    for (String file : List.of("config.json", "tokenizer.json", "model.safetensors")) {
+      Files.createDirectories(old);
+      var _ = Files.copy(run.resolve(file), old.resolve(file));
+    }
+    String config = Files.readString(old.resolve("config.json"));
+    String without = config.replaceAll(",\\s*\"precision\" : \"f32\"", "");
+    assertNotEquals(config, without);
+    var _ = Files.writeString(old.resolve("config.json"), without);
+    double loss =
+        JSON.readTree(ok("eval", "--json", "--checkpoint", old.toString()).out())
+            .get("loss")
+            .asDouble();
+    assertEquals(eval().get("loss").asDouble(), loss);
   }
 
   @Test

@@ -27,8 +27,11 @@ class CudaTrainingTest {
   private static final Path LIBRARIES =
       Path.of("../cuda-backend/target/software-device").toAbsolutePath().normalize();
 
-  /// The most that a loss may differ from the CPU's.
+  /// The most that a loss may differ from the CPU's in F32, and in BF16, and BF16 from F32.
   private static final double TOLERANCE = 5e-6;
+
+  private static final double BF16_TOLERANCE = 1e-3;
+  private static final double PRECISION_TOLERANCE = 2e-2;
 
   @TempDir Path folder;
   private Launcher launcher;
@@ -79,14 +82,17 @@ class CudaTrainingTest {
     return out;
   }
 
-  private List<Double> losses(String device) throws IOException, InterruptedException {
+  private List<Double> losses(String device, String precision)
+      throws IOException, InterruptedException {
     String _ =
         run(
             ("train --layers 2 --width 48 --heads 2 --context 32 --batch 4 --steps 20"
                     + " --eval-every 0 --sample-every 0 --dropout 0.1 --out "
                     + device
                     + " --device "
-                    + device)
+                    + device
+                    + " --precision "
+                    + precision)
                 .split(" "));
     List<Double> losses = new ArrayList<>();
     for (String line : Files.readAllLines(folder.resolve(device).resolve("metrics.jsonl"))) {
@@ -100,8 +106,8 @@ class CudaTrainingTest {
 
   @Test
   void smallGpt_losesAsOnTheCpu() throws IOException, InterruptedException {
-    List<Double> cpu = losses("cpu");
-    List<Double> cuda = losses("cuda");
+    List<Double> cpu = losses("cpu", "f32");
+    List<Double> cuda = losses("cuda", "f32");
     assertEquals(20, cuda.size());
     assertTrue(cpu.getLast() < cpu.getFirst() - 0.1, cpu::toString);
     for (int step = 0; step < 20; step++) {
@@ -109,6 +115,18 @@ class CudaTrainingTest {
     }
     String device = recordedDevice("cuda");
     assertTrue(device.startsWith("cuda:0, software CUDA (test only)"), device);
+  }
+
+  @Test
+  void smallGptInBf16_losesAsOnTheCpuAndNearlyAsInF32() throws IOException, InterruptedException {
+    List<Double> full = losses("cpu", "f32");
+    List<Double> cpu = losses("cpu", "bf16");
+    List<Double> cuda = losses("cuda", "bf16");
+    assertEquals(20, cuda.size());
+    for (int step = 0; step < 20; step++) {
+      assertEquals(cpu.get(step), cuda.get(step), BF16_TOLERANCE, "step " + step);
+      assertEquals(full.get(step), cuda.get(step), PRECISION_TOLERANCE, "step " + step);
+    }
   }
 
   private String recordedDevice(String run) throws IOException {

@@ -1,0 +1,151 @@
+package fornax.train;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assertions.fail;
+import static org.junit.jupiter.api.Assumptions.abort;
+
+import fornax.array.DType;
+import fornax.backend.Backend;
+import fornax.backend.Backends;
+import fornax.backend.DeviceException;
+import fornax.data.CharTokenizer;
+import fornax.data.Texts;
+import fornax.data.TokenDataset;
+import fornax.models.gpt.Gpt;
+import fornax.models.gpt.GptConfig;
+import fornax.nn.Precision;
+import fornax.nn.Weights;
+import fornax.tensor.Tensor;
+import fornax.train.TrainOptions.OptimizerOptions;
+import fornax.train.TrainOptions.Reports;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+
+/// Training in BF16 beside training in F32, on one device and another.
+class PrecisionTrainingTest {
+  private static final String THREADS = "fornax.threads"; // read by Settings
+  private static final int CONTEXT = 32;
+  private static final OptimizerOptions RECIPE =
+      new OptimizerOptions(2e-3, 2e-4, 5, 0.9, 0.99, 0.1, 1);
+
+  private static TokenDataset data;
+  private static GptConfig config;
+
+  @BeforeAll
+  static void loadDickens() throws IOException {
+    String text = Texts.dickens();
+    CharTokenizer tokenizer = CharTokenizer.of(text);
+    data = TokenDataset.of(tokenizer.encode(text), CONTEXT);
+    config = new GptConfig(tokenizer.vocabularySize(), CONTEXT, 2, 2, 48, 0.1);
+  }
+
+  /// What came out of a training.
+  ///
+  /// @param losses of each step
+  /// @param parameters all of them, in order
+  /// @param peakBytes the most memory that was live
+  private record Trained(List<Double> losses, List<float[]> parameters, long peakBytes) {}
+
+  private static Trained train(String device, GptConfig sizes, Precision precision, int steps)
+      throws IOException {
+    List<Double> losses = new ArrayList<>();
+    TrainingListener listener =
+        new TrainingListener() {
+          @Override
+          public void stepped(StepReport report) {
+            losses.add(report.loss());
+          }
+
+          @Override
+          public void evaluated(int step, Evaluation validation) {}
+
+          @Override
+          public void sampleDue(int step) {}
+        };
+    var options = new TrainOptions(steps, 8, 1, RECIPE, new Reports(0, 1, 0), 7, precision);
+    try (Backend backend = Backends.open(device).backend();
+        var model = new Gpt(sizes, Weights.on(backend, 7));
+        var trainer = new Trainer(model, data, options)) {
+      var _ = trainer.run(listener, () -> false);
+      long peak = backend.memory().stats().peak();
+      for (Tensor parameter : model.parameters().values()) {
+        assertEquals(DType.F32, parameter.dtype());
+      }
+      return new Trained(
+          losses, model.parameters().values().stream().map(Tensor::toFloatArray).toList(), peak);
+    }
+  }
+
+  private static double distance(List<Double> a, List<Double> b) {
+    assertEquals(a.size(), b.size());
+    double most = 0;
+    for (int i = 0; i < a.size(); i++) {
+      most = Math.max(most, Math.abs(a.get(i) - b.get(i)));
+    }
+    return most;
+  }
+
+  @Test
+  void bf16_learnsAsF32DoesAndIsNotF32() throws IOException {
+    List<Double> full = train("cpu", config, Precision.F32, 60).losses();
+    List<Double> low = train("cpu", config, Precision.BF16, 60).losses();
+    assertTrue(low.getLast() < low.getFirst() - 0.5, low::toString);
+    double distance = distance(full, low);
+    assertTrue(distance > 0 && distance < 2e-2, "the losses differ by up to " + distance);
+  }
+
+  @Test
+  void bf16_givesTheSameBitsForAnyNumberOfThreads() throws IOException {
+    String before = System.getProperty(THREADS);
+    try {
+      System.setProperty(THREADS, "1");
+      Trained alone = train("cpu", config, Precision.BF16, 12);
+      for (String threads : List.of("2", "3", "7")) {
+        System.setProperty(THREADS, threads);
+        Trained together = train("cpu", config, Precision.BF16, 12);
+        assertEquals(alone.losses(), together.losses(), threads + " threads");
+        for (int i = 0; i < alone.parameters().size(); i++) {
+          assertArrayEquals(
+              alone.parameters().get(i), together.parameters().get(i), threads + " threads");
+        }
+      }
+    } finally {
+      if (before == null) {
+        System.clearProperty(THREADS);
+      } else {
+        System.setProperty(THREADS, before);
+      }
+    }
+  }
+
+  @Test
+  void bf16_takesLessMemory() throws IOException {
+    var larger = new GptConfig(config.vocabulary(), CONTEXT, 4, 4, 128, 0);
+    long full = train("cpu", larger, Precision.F32, 6).peakBytes();
+    long low = train("cpu", larger, Precision.BF16, 6).peakBytes();
+    assertTrue(low < 0.8 * full, low + " bytes in bf16, " + full + " in f32");
+  }
+
+  @Test
+  void bf16_onOpenClLosesAsOnTheCpu() throws IOException {
+    List<Double> ours;
+    try {
+      ours = train("opencl", config, Precision.BF16, 40).losses();
+    } catch (DeviceException e) {
+      if (Arrays.asList(System.getProperty("fornax.require", "").split(",")).contains("opencl")) {
+        fail("opencl is required by -Dfornax.require but absent: " + e.getMessage());
+      }
+      abort("opencl is absent: " + e.getMessage());
+      return;
+    }
+    List<Double> cpu = train("cpu", config, Precision.BF16, 40).losses();
+    double distance = distance(cpu, ours);
+    assertTrue(distance <= 1e-3, "the losses differ by up to " + distance);
+  }
+}
