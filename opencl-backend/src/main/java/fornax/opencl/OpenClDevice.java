@@ -74,6 +74,28 @@ record OpenClDevice(
         != 0;
   }
 
+  /// What the driver says of the device, a line each.
+  String report() {
+    return String.format(
+        Locale.ROOT,
+        """
+        %s: %s
+          %d compute units, groups of at most %d work-items, %,d KiB of local memory
+          %,d MiB of memory, one array at most %,d MiB
+          fp16 %s, fp64 %s, subgroups %s (no kernel needs any of them)
+        """,
+        name,
+        reason == null ? version : reason,
+        units,
+        groupLimit,
+        localBytes >> 10,
+        globalBytes >> 20,
+        allocationBytes >> 20,
+        hasHalf() ? "yes" : "no",
+        hasDouble() ? "yes" : "no",
+        hasSubgroups() ? "yes" : "no");
+  }
+
   /// All devices of all platforms: those that can be used first, graphics processors before the
   /// rest.
   static List<OpenClDevice> all() {
@@ -122,7 +144,7 @@ record OpenClDevice(
     }
   }
 
-  private static OpenClDevice describe(DeviceQuery platform, DeviceQuery device) {
+  static OpenClDevice describe(DeviceQuery platform, DeviceQuery device) {
     try {
       String platformName = platform.text(CL10.CL_PLATFORM_NAME);
       String name = device.text(CL10.CL_DEVICE_NAME);

@@ -6,6 +6,7 @@ import fornax.backend.DeviceException;
 import fornax.backend.DeviceInfo;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Collectors;
 
 /// Finds OpenCL devices. A device that is a processor (PoCL, say) is behind the CPU backend for
 /// `auto`.
@@ -60,6 +61,14 @@ public final class OpenClProvider implements BackendProvider {
               : DeviceInfo.missing(NAME, id(i), device.name() + ": " + reason, FIX));
     }
     return devices;
+  }
+
+  @Override
+  public String report() {
+    String failure = OpenClLibrary.failure();
+    return failure == null
+        ? found().stream().map(OpenClDevice::report).collect(Collectors.joining())
+        : failure;
   }
 
   @Override

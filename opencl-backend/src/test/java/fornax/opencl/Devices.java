@@ -32,20 +32,28 @@ final class Devices {
   static OpenClBackend open(Tuning tuning, long localBytes) {
     OpenClDevice device = first();
     return new OpenClBackend(
-        "opencl:0",
-        new OpenClDevice(
-            device.platform(),
-            device.handle(),
-            device.name(),
-            device.kind(),
-            device.version(),
-            device.units(),
-            device.groupLimit(),
-            localBytes,
-            device.globalBytes(),
-            device.allocationBytes(),
-            device.extensions(),
-            device.reason()),
-        tuning);
+        "opencl:0", as(device.kind(), device.groupLimit(), localBytes), tuning);
+  }
+
+  /// Tuned as if it were a graphics processor of those limits.
+  static OpenClBackend openAsGpu(int groupLimit, long localBytes) {
+    return new OpenClBackend("opencl:0", as(OpenClDevice.Kind.GPU, groupLimit, localBytes));
+  }
+
+  private static OpenClDevice as(OpenClDevice.Kind kind, int groupLimit, long localBytes) {
+    OpenClDevice device = first();
+    return new OpenClDevice(
+        device.platform(),
+        device.handle(),
+        device.name(),
+        kind,
+        device.version(),
+        device.units(),
+        groupLimit,
+        localBytes,
+        device.globalBytes(),
+        device.allocationBytes(),
+        device.extensions(),
+        device.reason());
   }
 }

@@ -25,14 +25,26 @@ class OpenClWidthsTest {
   @ParameterizedTest
   @CsvSource({
     "8, 8, 8, 4, 1, 4, 16, 32768", // narrower than any hardware
+    "32, 8, 8, 4, 1, 4, 16, 32768", // NVIDIA's waves
     "64, 16, 16, 4, 1, 4, 16, 16384", // AMD's waves; little local memory
     "256, 16, 16, 8, 2, 4, 8, 32768"
   })
   void kernels_areRightAtAnyWidth(
       int group, int lm, int ln, int tm, int tn, int vw, int bk, long localBytes) {
     Tuning.Tile tile = new Tuning.Tile(lm, ln, tm, tn, vw, bk);
-    try (Backend backend =
-            Devices.open(new Tuning(group, group, group, List.of(tile)), localBytes);
+    assertRight(Devices.open(new Tuning(group, group, group, List.of(tile)), localBytes));
+  }
+
+  /// What graphics processors get: waves of 64 with small groups, waves of 32 or 64 with large
+  /// ones.
+  @ParameterizedTest
+  @CsvSource({"64, 32768", "1024, 49152"})
+  void kernels_areRightAsOnGraphicsProcessors(int groupLimit, long localBytes) {
+    assertRight(Devices.openAsGpu(groupLimit, localBytes));
+  }
+
+  private static void assertRight(Backend device) {
+    try (Backend backend = device;
         Backend reference = new ReferenceBackend()) {
       for (OpCase operation : OpCases.all()) {
         if (SHARING.contains(operation.name())) {
