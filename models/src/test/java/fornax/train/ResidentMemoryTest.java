@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import fornax.models.Devices;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -23,13 +24,25 @@ class ResidentMemoryTest {
   @Test
   void trainingCycles_keepNoMemory(@TempDir Path folder) throws Exception {
     assumeTrue(Files.isReadable(Path.of("/proc/self/status")), "needs Linux's /proc");
-    List<Long> resident = run("cpu", folder.resolve("output"));
+    requireFlat(run(folder.resolve("output"), "cpu", Integer.toString(CYCLES)));
+  }
+
+  /// On one device kept open: drivers keep a little of each context, and compile for each anew.
+  @Tag("slow")
+  @Test
+  void openClCycles_keepNoMemory(@TempDir Path folder) throws Exception {
+    assumeTrue(Files.isReadable(Path.of("/proc/self/status")), "needs Linux's /proc");
+    Devices.requireOpenCl();
+    requireFlat(run(folder.resolve("output"), "opencl", Integer.toString(CYCLES), "kept"));
+  }
+
+  private static void requireFlat(List<Long> resident) {
     assertEquals(2, resident.size());
     long growth = resident.get(1) - resident.get(0);
     assertTrue(growth < MOST_GROWTH_KIBIBYTES, "grew by " + growth + " KiB from " + resident);
   }
 
-  private static List<Long> run(String device, Path output)
+  private static List<Long> run(Path output, String... arguments)
       throws IOException, InterruptedException {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
@@ -40,7 +53,8 @@ class ResidentMemoryTest {
     command.add("-XX:TieredStopAtLevel=1");
     command.addAll(List.of("-Xms64m", "-Xmx64m", "-XX:+AlwaysPreTouch", "-XX:+UseSerialGC"));
     command.addAll(List.of("-cp", System.getProperty("java.class.path")));
-    command.addAll(List.of(TrainingCycles.class.getName(), device, Integer.toString(CYCLES)));
+    command.add(TrainingCycles.class.getName());
+    command.addAll(List.of(arguments));
     Process process =
         new ProcessBuilder(command)
             .redirectOutput(output.toFile())
