@@ -32,17 +32,16 @@ import jcuda.driver.JCudaDriver;
 import org.jspecify.annotations.Nullable;
 
 /// One card: its context, streams, loaded kernels, memory and copies. Everything is enqueued on the
-/// compute stream, but that large copies run on a stream of their own, each fenced by events, so
-/// that work is done in the order of the calls. Any thread may call; calls are taken one by one.
+/// compute stream, but that [Uploads] and large readbacks cross the bus on a stream of their own,
+/// fenced by events, so that work is done in the order of the calls. Any thread may call; calls are
+/// taken one by one.
 final class CudaDevice implements AutoCloseable {
-  /// Copies up to this size go on the compute stream: a fence costs more than it gains.
+  /// Readbacks up to this size go on the compute stream: a fence costs more than it gains.
   private static final long SMALL_COPY = 1 << 20;
 
   /// What is left free of the card's memory for the driver's own needs.
   private static final long RESERVE = 256L << 20;
 
-  private static final int UPLOAD_SEGMENT = 2 << 20;
-  private static final int UPLOAD_SEGMENTS = 4;
   private static final int REMEMBERED_LAUNCHES = 16;
 
   private final int index;
@@ -57,9 +56,7 @@ final class CudaDevice implements AutoCloseable {
   private final Map<String, CUmodule> modules = new HashMap<>();
   private final Map<String, Kernel> kernels = new HashMap<>();
   private final PinnedMemory pinned = new PinnedMemory();
-  private final PinnedMemory.Slot[] uploads = new PinnedMemory.Slot[UPLOAD_SEGMENTS];
-  private int upload;
-  private long uploadUsed;
+  private final Uploads uploads = new Uploads(pinned, compute, copies);
   private final IndexErrors indexErrors = new IndexErrors();
   private final long errorAddress;
   private final Memory memory;
@@ -129,6 +126,10 @@ final class CudaDevice implements AutoCloseable {
     return compute;
   }
 
+  CUstream copies() {
+    return copies;
+  }
+
   IndexErrors indexErrors() {
     return indexErrors;
   }
@@ -145,12 +146,17 @@ final class CudaDevice implements AutoCloseable {
 
   /// Copies between host and card so far.
   synchronized long copyCount() {
-    return copyCount;
+    return copyCount + uploads.count();
   }
 
   /// How often the host has waited for the card so far.
   synchronized long waits() {
-    return waits;
+    return waits + uploads.waits();
+  }
+
+  /// Slots of pinned memory asked of the system so far.
+  int pinnedSlots() {
+    return pinned.slots();
   }
 
   // ---- errors
@@ -370,53 +376,7 @@ final class CudaDevice implements AutoCloseable {
   /// Copies `source` to the device; it may be reused when this returns.
   synchronized void upload(MemorySegment source, long address) {
     makeCurrent();
-    long bytes = source.byteSize();
-    CUstream stream = bytes <= SMALL_COPY ? compute : copies;
-    if (stream == copies) {
-      follow(compute, computeDone, copies);
-    }
-    for (long done = 0; done < bytes; ) {
-      PinnedMemory.Slot slot = uploadSegment(Math.min(bytes - done, UPLOAD_SEGMENT));
-      long length = Math.min(bytes - done, UPLOAD_SEGMENT - uploadUsed);
-      MemorySegment.copy(source, done, slot.segment(), uploadUsed, length);
-      check(
-          JCudaDriver.cuMemcpyHtoDAsync(
-              CudaDriver.pointer(address + done),
-              new HostPointer(slot.pointer().address() + uploadUsed),
-              length,
-              stream),
-          "cuMemcpyHtoDAsync");
-      check(JCudaDriver.cuEventRecord(slot.event(), stream), "cuEventRecord");
-      copyCount++;
-      uploadUsed += (length + 63) / 64 * 64;
-      done += length;
-    }
-    if (stream == copies) {
-      follow(copies, copyDone, compute);
-    }
-  }
-
-  // The segment that the next bytes go into. Segments are used in turn; before one is used again,
-  // the copies out of it must be done.
-  private PinnedMemory.Slot uploadSegment(long needed) {
-    PinnedMemory.Slot slot = uploads[upload];
-    if (slot == null) {
-      slot = pinned.take(UPLOAD_SEGMENT);
-      uploads[upload] = slot;
-    }
-    if (uploadUsed + needed > UPLOAD_SEGMENT) {
-      upload = (upload + 1) % UPLOAD_SEGMENTS;
-      uploadUsed = 0;
-      slot = uploads[upload];
-      if (slot == null) {
-        slot = pinned.take(UPLOAD_SEGMENT);
-        uploads[upload] = slot;
-      } else if (JCudaDriver.cuEventQuery(slot.event()) != CUresult.CUDA_SUCCESS) {
-        waits++;
-        check(JCudaDriver.cuEventSynchronize(slot.event()), "upload");
-      }
-    }
-    return slot;
+    uploads.upload(source, address);
   }
 
   // What is enqueued on `later` from now on waits for what has been enqueued on `earlier`.
@@ -456,9 +416,11 @@ final class CudaDevice implements AutoCloseable {
     copyCount++;
   }
 
-  /// A copy under way, in a pinned slot that is given back when it has been fetched.
+  /// A copy under way, in a pinned slot that is given back when it has been fetched, or when nobody
+  /// can fetch it any more.
   private final class PendingReadback implements Readback {
     private PinnedMemory.@Nullable Slot slot;
+    private final PinnedMemory.Loan loan;
     private final long bytes;
     private final long errorsAt;
     private final int ticket;
@@ -467,6 +429,7 @@ final class CudaDevice implements AutoCloseable {
 
     PendingReadback(PinnedMemory.Slot slot, long bytes, long errorsAt, int ticket) {
       this.slot = slot;
+      this.loan = pinned.lend(slot, this);
       this.bytes = bytes;
       this.errorsAt = errorsAt;
       this.ticket = ticket;
@@ -485,7 +448,7 @@ final class CudaDevice implements AutoCloseable {
           error = indexError(full.segment().asSlice(errorsAt, IndexErrors.BYTES), ticket);
         }
         slot = null;
-        pinned.give(full);
+        pinned.give(loan);
       }
       if (error != null) {
         throw error;
@@ -575,6 +538,7 @@ final class CudaDevice implements AutoCloseable {
     drain();
     memory.close();
     int _ = JCudaDriver.cuMemFree(CudaDriver.pointer(errorAddress));
+    uploads.close();
     pinned.close();
     for (CUmodule module : modules.values()) {
       int _ = JCudaDriver.cuModuleUnload(module);

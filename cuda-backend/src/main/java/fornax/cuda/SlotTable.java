@@ -5,14 +5,19 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import fornax.backend.NdArray;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /// Tables of many arrays on the device, as `slots.cuh` reads them. A table is uploaded once and
-/// found again by its contents, so that a training step uploads none.
+/// found again by its contents, so that a training step uploads none. Their memory is asked of the
+/// driver for many tables at once and never given back before the end: asking may make the host
+/// wait for the card, and giving back does.
 final class SlotTable {
   private static final int KEPT = 16;
   private static final int WORDS = 7; // of a Slot: four pointers, a copy's, elements, first chunk
@@ -22,6 +27,10 @@ final class SlotTable {
 
   // In the order of last use.
   private final Map<Key, Table> tables = new LinkedHashMap<>(KEPT, 0.75f, true);
+
+  // Addresses of unused memory for as many slots as the key says.
+  private final Map<Integer, ArrayDeque<Long>> spare = new HashMap<>();
+  private final List<Long> slabs = new ArrayList<>();
 
   SlotTable(CudaDevice device) {
     this.device = device;
@@ -68,19 +77,40 @@ final class SlotTable {
     Key key = new Key(Arrays.stream(words, 0, count * WORDS).boxed().toList());
     Table table = tables.get(key);
     if (table == null) {
-      table = upload(words, count, chunks);
-      tables.put(key, table);
-      if (tables.size() > KEPT) {
+      if (tables.size() == KEPT) {
         var oldest = tables.entrySet().iterator();
-        device.free(oldest.next().getValue().address());
+        Table unused = oldest.next().getValue();
+        spare(capacity(unused.slots())).addLast(unused.address());
         oldest.remove();
       }
+      table = upload(words, count, chunks);
+      tables.put(key, table);
     }
     return table;
   }
 
+  private static int capacity(int slots) {
+    return Math.max(16, Integer.highestOneBit(Math.max(1, slots - 1)) << 1);
+  }
+
+  private ArrayDeque<Long> spare(int capacity) {
+    return spare.computeIfAbsent(capacity, _ -> new ArrayDeque<>());
+  }
+
+  // A table is written in the order of the calls, so behind the kernels that read the one that was
+  // there before.
   private Table upload(long[] words, int count, long chunks) {
-    long address = device.allocateRaw(Math.max(1, count) * WORDS * 8L);
+    int capacity = capacity(count);
+    ArrayDeque<Long> addresses = spare(capacity);
+    if (addresses.isEmpty()) {
+      long bytes = (long) capacity * WORDS * 8;
+      long slab = device.allocateRaw(KEPT * bytes);
+      slabs.add(slab);
+      for (int i = 0; i < KEPT; i++) {
+        addresses.addLast(slab + i * bytes);
+      }
+    }
+    long address = addresses.removeFirst();
     try (var arena = Arena.ofConfined()) {
       MemorySegment segment = arena.allocate(JAVA_LONG, Math.max(1, count) * WORDS);
       MemorySegment.copy(words, 0, segment, JAVA_LONG, 0, count * WORDS);
@@ -90,7 +120,9 @@ final class SlotTable {
   }
 
   synchronized void close() {
-    tables.values().forEach(table -> device.free(table.address()));
+    slabs.forEach(device::free);
+    slabs.clear();
+    spare.clear();
     tables.clear();
   }
 }

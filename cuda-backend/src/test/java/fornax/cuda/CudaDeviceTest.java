@@ -17,23 +17,21 @@ import fornax.backend.Readback;
 import fornax.backend.Unary;
 import fornax.backend.Workspace;
 import fornax.cuda.softwaredevice.SoftwareDevice;
-import fornax.optim.AdamW;
-import fornax.optim.GradientClip;
-import fornax.optim.ParameterGroup;
-import fornax.optim.Schedule;
-import fornax.tensor.Generator;
-import fornax.tensor.Scope;
-import fornax.tensor.Tensor;
-import fornax.tensor.Tensors;
 import fornax.testkit.HostArrays;
+import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.SequencedMap;
+import java.util.concurrent.TimeUnit;
+import jcuda.driver.CUresult;
+import jcuda.driver.JCudaDriver;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /// What the host does round the kernels: copies, waits, errors, the life of a device.
 class CudaDeviceTest {
@@ -55,8 +53,8 @@ class CudaDeviceTest {
 
   @Test
   void copies_keepTheirOrderWithWork_atEverySize() {
-    // Small ones go on the compute stream, large ones (over 1 MiB) through the stream of copies, in
-    // several pieces.
+    // Uploads go through the stream of copies, large ones in several pieces; so do large readbacks
+    // (over 1 MiB).
     for (int size : new int[] {1, 1000, 300_000, 1_700_001}) {
       float[] values = new float[size];
       for (int i = 0; i < size; i++) {
@@ -97,68 +95,130 @@ class CudaDeviceTest {
     }
   }
 
+  /// What is uploaded crosses the bus while earlier work still runs, and reaches its place behind
+  /// it.
+  @Test
+  void upload_overtakesEarlierWork_butNotInItsPlace() {
+    assumeFalse(TestDevice.isCard(), "a card may have done its work by then");
+    SoftwareDevice.set("STREAMS", "lazy");
+    try (var work = new Workspace(backend.memory())) {
+      NdArray x = work.allocate(DType.F32, Shape.of(3000));
+      NdArray y = work.allocate(DType.F32, Shape.of(3000));
+      backend.fill(x, 7);
+      for (int i = 0; i < 20; i++) {
+        backend.unary(Unary.NEGATE, x, y);
+      }
+      float[] batch = new float[3000];
+      Arrays.fill(batch, 2);
+      backend.upload(MemorySegment.ofArray(batch), x);
+      assertEquals(0, JCudaDriver.cuStreamSynchronize(backend.device().copies()));
+      assertEquals(
+          CUresult.CUDA_ERROR_NOT_READY, JCudaDriver.cuStreamQuery(backend.device().compute()));
+      assertEquals(-7, HostArrays.values(backend, y)[2999]);
+      assertEquals(2, HostArrays.values(backend, x)[2999]);
+    } finally {
+      SoftwareDevice.reset();
+    }
+  }
+
+  @Test
+  void readbacksThatNobodyFetches_giveTheirPinnedMemoryBack() throws InterruptedException {
+    try (var work = new Workspace(backend.memory())) {
+      NdArray x = work.allocate(DType.F32, Shape.of(100));
+      backend.fill(x, 1);
+      for (int i = 0; i < 20; i++) {
+        Readback _ = backend.readback(x);
+      }
+      int slots = backend.device().pinnedSlots();
+      backend.synchronize();
+      // A collection needs a moment to tell; meanwhile each turn asks for one slot and drops it.
+      long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(20);
+      int dropped = 0;
+      while (dropped < 20 && System.nanoTime() < end) {
+        System.gc();
+        Thread.sleep(5);
+        int before = backend.device().pinnedSlots();
+        Readback _ = backend.readback(x);
+        backend.synchronize();
+        dropped = backend.device().pinnedSlots() == before ? dropped + 1 : 0;
+      }
+      assertEquals(20, dropped, "readbacks in a row that asked the system for nothing");
+      assertTrue(backend.device().pinnedSlots() <= slots + 5, "slots");
+      assertEquals(1, backend.readback(x).await().get(JAVA_FLOAT, 396));
+    }
+  }
+
   // ---- waits
 
   /// A step of a small network with dropout, clipping and AdamW: the host waits nowhere, and from
   /// the second step on asks the system for nothing.
   @Test
   void trainingStep_neverWaits() {
-    Tensors on = Tensors.on(backend);
-    Shape weightShape = Shape.of(12, 20);
-    Shape headShape = Shape.of(20, 7);
-    try (var _ = Scope.open();
-        var generator = new Generator(backend, 1)) {
-      Tensor weight = on.randomNormal(generator, 0, 0.1, weightShape).requiresGrad(true);
-      Tensor bias = on.zeros(DType.F32, Shape.of(20)).requiresGrad(true);
-      Tensor norm = on.ones(DType.F32, Shape.of(20)).requiresGrad(true);
-      Tensor head = on.randomNormal(generator, 0, 0.1, headShape).requiresGrad(true);
-      Tensor table = on.randomNormal(generator, 0, 1, Shape.of(9, 12)).requiresGrad(true);
-      SequencedMap<String, Tensor> parameters = new LinkedHashMap<>();
-      parameters.put("weight", weight);
-      parameters.put("bias", bias);
-      parameters.put("norm", norm);
-      parameters.put("head", head);
-      parameters.put("table", table);
-      try (var optimizer = new AdamW(ParameterGroup.of(parameters, 0.1), Schedule.constant(1e-2));
-          var clip = GradientClip.byGlobalNorm(backend, 1)) {
-        double first = Double.NaN;
-        double last = Double.NaN;
-        for (int step = 0; step < 4; step++) {
-          long waits = backend.device().waits();
-          long copies = backend.device().copyCount();
-          long requests = backend.memory().stats().systemRequests();
-          long live = backend.memory().stats().live();
-          Readback loss;
-          try (var _ = Scope.open()) {
-            Tensor tokens = on.of(new int[] {1, 8, 0, 3, 3, 5}, Shape.of(6));
-            Tensor targets = on.of(new int[] {0, 6, 2, 1, 1, 4}, Shape.of(6));
-            Tensor y =
-                table
-                    .embedding(tokens)
-                    .linear(weight, bias, Unary.GELU_TANH)
-                    .layerNorm(norm, null, 1e-5)
-                    .dropout(0.1, generator)
-                    .matmul(head)
-                    .crossEntropy(targets);
-            loss = backend.readback(y.array());
-            y.backward();
-            optimizer.step(clip.scale(optimizer.parameters()));
-            optimizer.zeroGrad();
-          }
-          assertEquals(0, backend.device().waits() - waits, "waits of step " + step);
-          if (step > 0) {
-            assertEquals(0, backend.memory().stats().systemRequests() - requests);
-            assertEquals(live, backend.memory().stats().live());
-            // two batches, the random step, AdamW's factors; the loss and its index errors
-            assertTrue(backend.device().copyCount() - copies <= 8);
-          }
-          last = loss.await().get(JAVA_FLOAT, 0);
-          first = step == 0 ? last : first;
+    try (var network = new SmallNetwork(backend)) {
+      double first = Double.NaN;
+      double last = Double.NaN;
+      for (int step = 0; step < 4; step++) {
+        long waits = backend.device().waits();
+        long copies = backend.device().copyCount();
+        long requests = backend.memory().stats().systemRequests();
+        long live = backend.memory().stats().live();
+        Readback loss = network.step();
+        assertEquals(0, backend.device().waits() - waits, "waits of step " + step);
+        if (step > 0) {
+          assertEquals(0, backend.memory().stats().systemRequests() - requests);
+          assertEquals(live, backend.memory().stats().live());
+          // two batches, the random step, AdamW's factors; the loss and its index errors
+          assertTrue(backend.device().copyCount() - copies <= 8);
         }
-        assertTrue(last < first, first + " to " + last);
+        last = loss.await().get(JAVA_FLOAT, 0);
+        first = step == 0 ? last : first;
       }
+      assertTrue(last < first, first + " to " + last);
     }
     backend.synchronize();
+  }
+
+  /// The same by the driver's own count, without guard words, whose checks wait: from the second
+  /// step on, no call synchronises or may synchronise.
+  @Test
+  void trainingStep_makesNoCallThatWaits(@TempDir Path folder) throws IOException {
+    assumeFalse(TestDevice.isCard(), "the software device keeps the log");
+    Path log = folder.resolve("calls.json");
+    System.setProperty("fornax.memory.guard", "false");
+    try (var unguarded = TestDevice.open();
+        var network = new SmallNetwork(unguarded)) {
+      Readback _ = network.step();
+      unguarded.synchronize();
+      SoftwareDevice.set("LOG", log.toString());
+      List<Readback> losses = new ArrayList<>();
+      for (int step = 0; step < 20; step++) {
+        losses.add(network.step());
+      }
+      SoftwareDevice.set("LOG", "");
+      assertNoWait(Files.readAllLines(log));
+      float first = losses.getFirst().await().get(JAVA_FLOAT, 0);
+      float last = losses.getLast().await().get(JAVA_FLOAT, 0);
+      assertTrue(last < first, first + " to " + last);
+    } finally {
+      System.setProperty("fornax.memory.guard", "true");
+      SoftwareDevice.reset();
+    }
+  }
+
+  // Synchronisations, and what synchronises without saying so.
+  private static void assertNoWait(List<String> calls) {
+    List<String> waits =
+        calls.stream()
+            .filter(
+                call ->
+                    call.contains("\"synchronize\"")
+                        || call.contains("\"synchronous\":true")
+                        || call.contains("\"allocate\"")
+                        || call.contains("\"free"))
+            .toList();
+    assertEquals(List.of(), waits);
+    assertTrue(calls.stream().filter(call -> call.contains("\"launch\"")).count() > 400, "launches");
+    assertTrue(calls.stream().anyMatch(call -> call.contains("HtoD")), "uploads");
   }
 
   // ---- errors
@@ -239,22 +299,6 @@ class CudaDeviceTest {
   }
 
   // ---- life
-
-  @Test
-  void twoDevices_haveTheirOwnMemoryAndKernels() {
-    CudaBackend second = new CudaBackend(CudaDevice.open(CudaProbe.get(), 0));
-    try (var work = new Workspace(backend.memory());
-        var otherWork = new Workspace(second.memory())) {
-      NdArray x = HostArrays.of(backend, work, DType.F32, Shape.of(3), 1, 2, 3);
-      NdArray y = HostArrays.of(second, otherWork, DType.F32, Shape.of(3), 4, 5, 6);
-      backend.unary(Unary.NEGATE, x, x);
-      second.unary(Unary.SQUARE, y, y);
-      assertArrayEquals(new double[] {-1, -2, -3}, HostArrays.values(backend, x));
-      assertArrayEquals(new double[] {16, 25, 36}, HostArrays.values(second, y));
-    } finally {
-      second.close();
-    }
-  }
 
   @Test
   void closedDevice_saysSo() {
