@@ -466,6 +466,7 @@ public final class OpCases {
         OpCase.of("scatterAdd", (x, indices, source) -> x.scatterAdd(0, indices, source))
             .on(shape(7, 5), shape(33, 5).indices(7), shape(33, 5))
             .on(shape(7, 5), shape(3, 5).indices(7), shape(3, 5).transposed())
+            .on(shape(9, 3, 2), shape(129, 3, 2).indices(9), shape(129, 3, 2).sliced())
             .on(shape(5), shape(0).indices(5), shape(0))
             .reducing()
             .roundings(2),

@@ -35,7 +35,7 @@ final class CudaBackend implements Backend {
     elementwise = new Elementwise(device);
     reduction = new Reduction(device);
     normalization = new Normalization(device);
-    indexing = new Indexing(device, elementwise);
+    indexing = new Indexing(device, elementwise, reduction);
     matmul = new Matmul(device, elementwise, normalization, CudaProbe.get().cublasLibrary.found());
     optimizers = new Optimizers(device);
   }
@@ -336,7 +336,7 @@ final class CudaBackend implements Backend {
 
   @Override
   public void scatterAdd(NdArray x, int axis, NdArray indices, NdArray y) {
-    indexing.scatterAdd(x, axis, indices, y);
+    indexing.scatterAdd("scatterAdd", x, axis, indices, y);
   }
 
   @Override
@@ -348,9 +348,7 @@ final class CudaBackend implements Backend {
 
   @Override
   public void embeddingGradient(NdArray dy, NdArray indices, NdArray dTable) {
-    if (!indexing.embeddingGradient(dy, indices, dTable)) {
-      Backend.super.embeddingGradient(dy, indices, dTable);
-    }
+    indexing.embeddingGradient(dy, indices, dTable);
   }
 
   // ---- randomness

@@ -65,7 +65,9 @@ final class CudaCompiler {
       while (known > BUILT_CAPABILITY && !compiler.knows(known)) {
         known--; // PTX of an older architecture runs on every later one
       }
-      return new Code(cached(compiler, source, "compute_" + known), false);
+      byte[] old =
+          compiler.knows(known) ? null : source.builtPtx(); // a card that NVRTC has dropped
+      return new Code(old != null ? old : cached(compiler, source, "compute_" + known), false);
     }
     byte[] built = source.builtPtx();
     if (built == null) {

@@ -28,6 +28,7 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 import jcuda.driver.CUresult;
 import jcuda.driver.JCudaDriver;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -184,7 +185,7 @@ class CudaDeviceTest {
   void trainingStep_makesNoCallThatWaits(@TempDir Path folder) throws IOException {
     assumeFalse(TestDevice.isCard(), "the software device keeps the log");
     Path log = folder.resolve("calls.json");
-    System.setProperty("fornax.memory.guard", "false");
+    String before = System.setProperty("fornax.memory.guard", "false");
     try (var unguarded = TestDevice.open();
         var network = new SmallNetwork(unguarded)) {
       Readback _ = network.step();
@@ -200,7 +201,7 @@ class CudaDeviceTest {
       float last = losses.getLast().await().get(JAVA_FLOAT, 0);
       assertTrue(last < first, first + " to " + last);
     } finally {
-      System.setProperty("fornax.memory.guard", "true");
+      restore("fornax.memory.guard", before);
       SoftwareDevice.reset();
     }
   }
@@ -217,7 +218,8 @@ class CudaDeviceTest {
                         || call.contains("\"free"))
             .toList();
     assertEquals(List.of(), waits);
-    assertTrue(calls.stream().filter(call -> call.contains("\"launch\"")).count() > 400, "launches");
+    assertTrue(
+        calls.stream().filter(call -> call.contains("\"launch\"")).count() > 400, "launches");
     assertTrue(calls.stream().anyMatch(call -> call.contains("HtoD")), "uploads");
   }
 
@@ -326,11 +328,15 @@ class CudaDeviceTest {
       fresh.copy(x, y); // copy.cu is small
       assertArrayEquals(new double[] {1, 0}, HostArrays.values(fresh, y));
     } finally {
-      if (before == null) {
-        System.clearProperty("fornax.cuda.code");
-      } else {
-        System.setProperty("fornax.cuda.code", before);
-      }
+      restore("fornax.cuda.code", before);
+    }
+  }
+
+  private static void restore(String property, @Nullable String before) {
+    if (before == null) {
+      System.clearProperty(property);
+    } else {
+      System.setProperty(property, before);
     }
   }
 

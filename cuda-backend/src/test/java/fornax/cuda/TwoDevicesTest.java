@@ -126,8 +126,7 @@ class TwoDevicesTest {
       assertEquals(
           "addLayerNorm: tensors on different devices; got cuda:0 and cuda:1; need one device; move"
               + " one with to(backend)",
-          assertThrows(
-                  DeviceException.class, () -> a.addLayerNorm(a, b, null, 1e-5).sum().close())
+          assertThrows(DeviceException.class, () -> a.addLayerNorm(a, b, null, 1e-5).sum().close())
               .getMessage());
     }
   }
