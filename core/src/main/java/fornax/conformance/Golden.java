@@ -89,7 +89,11 @@ public final class Golden {
   public List<CaseResult> model(Backend backend) throws IOException {
     try (SafeTensors weights = open(MODEL_WEIGHTS);
         SafeTensors golden = open(MODEL)) {
-      return new GoldenGpt(backend, weights, golden).run();
+      List<CaseResult> results = new ArrayList<>();
+      for (DType precision : List.of(DType.F32, DType.BF16)) {
+        results.addAll(new GoldenGpt(backend, weights, golden, precision).run());
+      }
+      return results;
     }
   }
 

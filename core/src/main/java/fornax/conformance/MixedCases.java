@@ -2,6 +2,7 @@ package fornax.conformance;
 
 import static fornax.conformance.Input.shape;
 
+import fornax.backend.Conv2dOptions;
 import fornax.backend.Unary;
 import fornax.tensor.LossOptions;
 import fornax.tensor.Tensor;
@@ -64,6 +65,12 @@ final class MixedCases {
             .on(shape(5, 7).parameter(), shape(0).indices(5))
             .reducing()
             .mixed(),
+        OpCase.of("addLayerNorm.mixed", (x, w, b) -> x.addLayerNorm(x, w, b, 1e-5).normal())
+            .on(shape(3, 33), shape(33).inF32(), shape(33).inF32())
+            .on(shape(130, 31), shape(31).inF32(), shape(31).inF32())
+            .reducing()
+            .roundings(2) // the sum and its norm
+            .mixed(),
         OpCase.of("layerNorm.mixed", (x, w, b) -> x.layerNorm(w, b, 1e-5))
             .on(shape(3, 33), shape(33).inF32(), shape(33).inF32())
             .on(shape(2, 5, 129), shape(129).inF32(), shape(129).sliced().inF32())
@@ -71,6 +78,15 @@ final class MixedCases {
             .on(shape(2, 1025), shape(1025).inF32(), shape(1025).inF32())
             .on(shape(0, 7), shape(7).inF32(), shape(7).inF32())
             .reducing()
+            .mixed(),
+        OpCase.of("conv2d.mixed", (x, w, bias) -> x.conv2d(w, bias, Conv2dOptions.DEFAULT))
+            .on(shape(2, 3, 7, 8), shape(4, 3, 3, 3).parameter(), shape(4).inF32())
+            .on(shape(1, 5, 9, 5), shape(7, 5, 1, 2).parameter(), shape(7).inF32())
+            .reducingAll()
+            .mixed(),
+        OpCase.of("batchNorm.mixed", (x, w, b) -> x.batchNorm(w, b, 1e-5).values())
+            .on(shape(3, 4, 5, 7), shape(4).inF32(), shape(4).inF32())
+            .reducingAll()
             .mixed(),
         OpCase.of("rmsNorm.mixed", (x, w) -> x.rmsNorm(w, 1e-5))
             .on(shape(3, 33), shape(33).inF32())

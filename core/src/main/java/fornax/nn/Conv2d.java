@@ -43,7 +43,7 @@ public final class Conv2d extends Layer {
     long inputs = in / groups * kernel.height() * kernel.width();
     Initializer uniform = Initializer.uniform(1 / Math.sqrt(Math.max(1, inputs)));
     weight =
-        parameter(
+        workingParameter(
             "weight", weights.create(uniform, out, in / groups, kernel.height(), kernel.width()));
     bias = hasBias ? parameter("bias", weights.create(uniform, out)) : null;
     this.options = options;
@@ -52,7 +52,12 @@ public final class Conv2d extends Layer {
   /// @throws ShapeException if `x` is not `[N, in, H, W]` with an image that the filter fits into
   @Override
   public Tensor forward(Tensor x) {
-    return x.conv2d(weight, bias, options);
+    Tensor lowered = lowered(x);
+    Tensor y = lowered.conv2d(weight.working(), bias, options);
+    if (lowered != x) {
+      lowered.close();
+    }
+    return y;
   }
 
   /// The filters, `[out, in/groups, h, w]`.
