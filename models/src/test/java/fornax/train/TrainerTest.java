@@ -200,7 +200,8 @@ class TrainerTest {
   }
 
   /// Live, peak and cached bytes and requests to the system stay as they are after step 10.
-  private static void assertFlat(String device, int steps, Reports reports) throws IOException {
+  private static void assertFlat(String device, int steps, Reports reports, Precision precision)
+      throws IOException {
     try (Backend backend = Devices.open(device)) {
       var watch =
           new Recorder() {
@@ -225,7 +226,8 @@ class TrainerTest {
             }
           };
       try (var model = new Gpt(config, Weights.on(backend, 7));
-          var trainer = new Trainer(model, data, options(steps, 2, 2, reports))) {
+          var trainer =
+              new Trainer(model, data, options(steps, 2, 2, reports).withPrecision(precision))) {
         assertEquals(steps, trainer.run(watch, () -> false).steps());
       }
       MemoryStats after = backend.memory().stats();
@@ -237,13 +239,15 @@ class TrainerTest {
   @ParameterizedTest
   @MethodSource("fornax.models.Devices#names")
   void memory_isFlat(String device) throws IOException {
-    assertFlat(device, 60, new Reports(7, 2, 0));
+    for (Precision precision : Precision.values()) {
+      assertFlat(device, 60, new Reports(7, 2, 0), precision);
+    }
   }
 
   @Tag("slow")
   @Test
   void memory_isFlatOverAThousandSteps() throws IOException {
-    assertFlat("cpu", 1000, new Reports(100, 2, 0));
+    assertFlat("cpu", 1000, new Reports(100, 2, 0), Precision.F32);
   }
 
   @Test
