@@ -1,6 +1,7 @@
 package fornax.cuda;
 
 import fornax.backend.AdamWSlot;
+import fornax.backend.AttentionOptions;
 import fornax.backend.Backend;
 import fornax.backend.Binary;
 import fornax.backend.Compare;
@@ -28,6 +29,7 @@ final class CudaBackend implements Backend {
   private final Normalization normalization;
   private final Indexing indexing;
   private final Matmul matmul;
+  private final Attention attention;
   private final Optimizers optimizers;
 
   CudaBackend(CudaDevice device) {
@@ -37,6 +39,7 @@ final class CudaBackend implements Backend {
     normalization = new Normalization(device);
     indexing = new Indexing(device, elementwise, reduction);
     matmul = new Matmul(device, elementwise, normalization, CudaProbe.get().cublasLibrary.found());
+    attention = new Attention(device);
     optimizers = new Optimizers(device);
   }
 
@@ -185,6 +188,40 @@ final class CudaBackend implements Backend {
       boolean accumulate) {
     if (!matmul.biasActivationGradient(activation, before, y, dy, dBefore, dBias, accumulate)) {
       Backend.super.biasActivationGradient(activation, before, y, dy, dBefore, dBias, accumulate);
+    }
+  }
+
+  @Override
+  public void attention(
+      NdArray q,
+      NdArray k,
+      NdArray v,
+      @Nullable NdArray mask,
+      AttentionOptions options,
+      NdArray y,
+      NdArray logSumExp) {
+    var arrays = new Attention.Arrays(q, k, v, mask, y, logSumExp, null, null, null, null);
+    if (!attention.attention(arrays, options)) {
+      Backend.super.attention(q, k, v, mask, options, y, logSumExp);
+    }
+  }
+
+  @Override
+  public void attentionGradient(
+      NdArray q,
+      NdArray k,
+      NdArray v,
+      @Nullable NdArray mask,
+      AttentionOptions options,
+      NdArray y,
+      NdArray logSumExp,
+      NdArray dy,
+      NdArray dq,
+      NdArray dk,
+      NdArray dv) {
+    var arrays = new Attention.Arrays(q, k, v, mask, y, logSumExp, dy, dq, dk, dv);
+    if (!attention.attentionGradient(arrays, options)) {
+      Backend.super.attentionGradient(q, k, v, mask, options, y, logSumExp, dy, dq, dk, dv);
     }
   }
 

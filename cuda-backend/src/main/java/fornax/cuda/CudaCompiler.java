@@ -16,13 +16,17 @@ import org.jspecify.annotations.Nullable;
 /// Makes code for a card from a kernel file: with NVRTC where it is there, kept on disk under a key
 /// of all that the code depends on; else the PTX that was put into the jar when it was built.
 final class CudaCompiler {
-  /// The PTX of the jar is for this architecture and all later ones.
+  /// The PTX of the jar is for this architecture and all later ones, but where a file needs a
+  /// later.
   static final int BUILT_CAPABILITY = 70;
 
   /// The PTX of the jar is of this version, of CUDA 10.0, so that every driver takes it: NVRTC
   /// names its own, which drivers older than it refuse, but emits nothing newer for these kernels,
   /// as NVIDIA's assembler confirms in a test.
   private static final String BUILT_PTX_VERSION = ".version 6.3";
+
+  /// Of CUDA 11.0, the first for the cards that these kernels need.
+  private static final String TENSOR_CORES_PTX_VERSION = ".version 7.0";
 
   private static final List<String> OPTIONS = List.of("--std=c++17");
 
@@ -92,13 +96,15 @@ final class CudaCompiler {
 
   /// PTX for the jar, which every card and driver takes.
   static byte[] builtPtx(Nvrtc compiler, KernelSource source) {
-    int capability = BUILT_CAPABILITY;
+    int least = KernelSource.leastCapability(source.name());
+    int capability = least;
     while (!compiler.knows(capability)) {
       capability++; // later versions of NVRTC have dropped the oldest cards
     }
     byte[] code = compile(compiler, source, "compute_" + capability, List.of()).code();
     String ptx = new String(code, StandardCharsets.UTF_8);
-    return (source.ptxMark() + ptx.replaceFirst("\\.version \\S+", BUILT_PTX_VERSION))
+    String version = least == BUILT_CAPABILITY ? BUILT_PTX_VERSION : TENSOR_CORES_PTX_VERSION;
+    return (source.ptxMark() + ptx.replaceFirst("\\.version \\S+", version))
         .getBytes(StandardCharsets.UTF_8);
   }
 

@@ -24,6 +24,7 @@ import jcuda.driver.CUdevice;
 import jcuda.driver.CUevent;
 import jcuda.driver.CUevent_flags;
 import jcuda.driver.CUfunction;
+import jcuda.driver.CUfunction_attribute;
 import jcuda.driver.CUmodule;
 import jcuda.driver.CUresult;
 import jcuda.driver.CUstream;
@@ -42,6 +43,9 @@ final class CudaDevice implements AutoCloseable {
   /// What is left free of the card's memory for the driver's own needs.
   private static final long RESERVE = 256L << 20;
 
+  /// What every kernel may have of shared memory; more is asked for.
+  private static final int PLAIN_SHARED_BYTES = 48 << 10;
+
   private static final int REMEMBERED_LAUNCHES = 16;
 
   private final int index;
@@ -55,6 +59,7 @@ final class CudaDevice implements AutoCloseable {
   private final CudaCompiler compiler;
   private final Map<String, CUmodule> modules = new HashMap<>();
   private final Map<String, Kernel> kernels = new HashMap<>();
+  private final Map<Kernel, Integer> sharedAllowed = new HashMap<>();
   private final PinnedMemory pinned = new PinnedMemory();
   private final Uploads uploads = new Uploads(pinned, compute, copies);
   private final IndexErrors indexErrors = new IndexErrors();
@@ -277,6 +282,9 @@ final class CudaDevice implements AutoCloseable {
       int[] starts,
       int count) {
     makeCurrent();
+    if (launch.sharedBytes > PLAIN_SHARED_BYTES) {
+      allowShared(launch.kernel, launch.sharedBytes);
+    }
     MemorySegment.copy(words, 0, argumentWords, JAVA_LONG, 0, used);
     for (int i = 0; i < count; i++) {
       argumentTable.setAtIndex(JAVA_LONG, i, argumentWords.address() + 8L * starts[i]);
@@ -290,7 +298,7 @@ final class CudaDevice implements AutoCloseable {
             blockX,
             blockY,
             1,
-            0,
+            launch.sharedBytes,
             compute,
             arguments,
             null);
@@ -316,6 +324,17 @@ final class CudaDevice implements AutoCloseable {
               + "]");
     }
     checkNow(launch.op);
+  }
+
+  private void allowShared(Kernel kernel, int bytes) {
+    if (sharedAllowed.merge(kernel, bytes, Math::max) == bytes) {
+      check(
+          JCudaDriver.cuFuncSetAttribute(
+              kernel.function(),
+              CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+              bytes),
+          "cuFuncSetAttribute " + kernel.name());
+    }
   }
 
   /// Notes that work of `op` has been enqueued.

@@ -11,6 +11,7 @@ import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -26,6 +27,8 @@ record KernelSource(String name, String text, Map<String, String> headers) {
       List.of(
           "adamw",
           "argmax",
+          "attention",
+          "attentionmma",
           "binary",
           "compare",
           "copy",
@@ -38,6 +41,7 @@ record KernelSource(String name, String text, Map<String, String> headers) {
           "layernorm",
           "linear",
           "matmul",
+          "matmulmma",
           "random",
           "reduction",
           "rmsnorm",
@@ -50,8 +54,16 @@ record KernelSource(String name, String text, Map<String, String> headers) {
           "unary",
           "where");
 
+  /// Those whose kernels need tensor cores that take bf16: Ampere's and later ones'.
+  private static final Set<String> TENSOR_CORES = Set.of("attentionmma", "matmulmma");
+
   private static final Pattern INCLUDE =
       Pattern.compile("^#include \"([^\"]+)\"", Pattern.MULTILINE);
+
+  /// The least compute capability, such as 80, that the file `name` can be compiled for.
+  static int leastCapability(String name) {
+    return TENSOR_CORES.contains(name) ? 80 : 70;
+  }
 
   /// Reads the file `name` (without `.cu`) and its headers.
   static KernelSource load(String name) {

@@ -18,6 +18,9 @@ final class Launch {
   private final int[] starts = new int[MAX_ARGUMENTS];
   private int arguments;
 
+  /// Bytes of shared memory that the kernel does not name itself.
+  int sharedBytes;
+
   Launch(CudaDevice device, Kernel kernel, String op) {
     this.device = device;
     this.kernel = kernel;
@@ -107,6 +110,13 @@ final class Launch {
         word(d < rank ? strides[rank - 1 - d] : 0);
       }
     }
+    return this;
+  }
+
+  /// Gives each block `bytes` of shared memory that the kernel does not name itself.
+  @CanIgnoreReturnValue
+  Launch shared(int bytes) {
+    sharedBytes = bytes;
     return this;
   }
 

@@ -37,7 +37,7 @@ class BuiltPtxTest {
                     () -> {
                       KernelSource source = KernelSource.load(name);
                       byte[] ptx = CudaCompiler.builtPtx(nvrtc, source);
-                      assertTakes(ptx, "sm_70");
+                      assertTakes(ptx, "sm_" + KernelSource.leastCapability(name));
                       assertTakes(ptx, "sm_90");
                       Files.write(folder.resolve(name + ".ptx"), ptx);
                       assertArrayEquals(ptx, source.builtPtx());

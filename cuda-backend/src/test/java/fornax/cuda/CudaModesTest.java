@@ -31,7 +31,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class CudaModesTest {
   private static final String TOGETHER =
       "sum|max|argmax|softmax|logSoftmax|layerNorm|rmsNorm|crossEntropy|embedding|cumulativeSum"
-          + "|sort|topK|matmul|linear|transpose|dropout";
+          + "|sort|topK|matmul|linear|transpose|dropout|attention.causalMasked";
 
   @BeforeEach
   void load() {

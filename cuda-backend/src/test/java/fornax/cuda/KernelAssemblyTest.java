@@ -29,8 +29,29 @@ class KernelAssemblyTest {
   private static final Pattern USED = Pattern.compile("Used (\\d+) registers(.*)");
   private static final Pattern SHARED = Pattern.compile("(\\d+) bytes smem");
 
-  /// All kernels have blocks of 256 threads.
-  private static final int WARPS = 8;
+  /// Kernels have blocks of 256 threads, most of those for tensor cores of 128.
+  private static int warps(String kernel) {
+    return kernel.contains("_mma_") && !kernel.contains("128x128") ? 4 : 8;
+  }
+
+  // Shared memory that the host gives beside what the kernel names.
+  private static int givenShared(String kernel) {
+    for (var tile : TensorMatmul.TILES) {
+      if (kernel.startsWith("matmul_mma_" + tile.name() + "_")) {
+        String form = kernel.substring(kernel.length() - 2);
+        return tile.shared(form.charAt(0) == 'n', form.charAt(1) == 'n');
+      }
+    }
+    if (!kernel.matches("attention_.*mma_.*")) {
+      return 0;
+    }
+    var split =
+        Attention.Split.ofTensorCores(
+            Integer.parseInt(kernel.substring(kernel.lastIndexOf('_') + 1)));
+    return kernel.contains("_q_")
+        ? split.sharedForQ()
+        : kernel.contains("_kv_") ? split.sharedForKv() : split.shared();
+  }
 
   /// Kernels that may keep something in local memory: those off the path of a training step.
   private static final Set<String> COLD =
@@ -52,12 +73,12 @@ class KernelAssemblyTest {
             default -> 228;
           };
       int perWarp = (registers * 32 + 255) / 256 * 256;
-      int blocks = Math.min(maxBlocks, Math.min(maxWarps, 65536 / perWarp) / WARPS);
+      int blocks = Math.min(maxBlocks, Math.min(maxWarps, 65536 / perWarp) / warps(kernel));
       int perBlock = shared + (capability >= 80 ? 1024 : 0);
       if (perBlock > 0) {
         blocks = Math.min(blocks, sharedBytes * 1024 / perBlock);
       }
-      return (double) blocks * WARPS / maxWarps;
+      return (double) blocks * warps(kernel) / maxWarps;
     }
   }
 
@@ -71,6 +92,7 @@ class KernelAssemblyTest {
     }
     List<Use> uses =
         KernelSource.NAMES.parallelStream()
+            .filter(name -> KernelSource.leastCapability(name) <= capability)
             .flatMap(name -> assemble(nvrtc, name, capability).stream())
             .toList();
     System.out.printf(
@@ -117,7 +139,7 @@ class KernelAssemblyTest {
                 kernel,
                 Integer.parseInt(used.group(1)),
                 spilled,
-                shared.find() ? Integer.parseInt(shared.group(1)) : 0));
+                (shared.find() ? Integer.parseInt(shared.group(1)) : 0) + givenShared(kernel)));
       }
     }
     assertFalse(uses.isEmpty(), () -> name + ".cu: no kernel in the assembler's log\n" + log);

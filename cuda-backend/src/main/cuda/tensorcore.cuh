@@ -1,0 +1,120 @@
+// Tensor cores, as warps use them (sm_80 and later): fragments, loads of fragments from shared
+// memory, products, and copies to shared memory that do not go through registers.
+//
+// Fragments as in the PTX manual, "Matrix Fragments for mma.m16n8k16": with group = lane / 4 and
+// member = lane % 4, a thread holds of a result [16, 8] rows group and group + 8, columns 2·member
+// and 2·member + 1.
+#pragma once
+
+__device__ __forceinline__ u32 sharedAddress(const void* x) {
+  return (u32)__cvta_generic_to_shared(x);
+}
+
+// ---- cp.async
+
+// 16 bytes, or zeros where not `inside`; both addresses are multiples of 16.
+__device__ __forceinline__ void copyAsync16(void* to, const void* from, bool inside) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(sharedAddress(to)), "l"(from),
+               "r"(inside ? 16 : 0)
+               : "memory");
+}
+
+__device__ __forceinline__ void copyAsync4(void* to, const void* from, bool inside) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(sharedAddress(to)), "l"(from),
+               "r"(inside ? 4 : 0)
+               : "memory");
+}
+
+// Ends a group of copies.
+__device__ __forceinline__ void commitCopies() {
+  asm volatile("cp.async.commit_group;" ::: "memory");
+}
+
+// Waits for this thread's groups but the newest `GROUPS`; other threads' need a barrier.
+template <int GROUPS>
+__device__ __forceinline__ void waitForCopies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(GROUPS) : "memory");
+}
+
+// ---- bf16 fragments
+
+// Four matrices of 8 × 8, each row's address given by one lane.
+__device__ __forceinline__ void loadMatrices(u32 (&to)[4], const bf16* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+               : "r"(sharedAddress(row))
+               : "memory");
+}
+
+__device__ __forceinline__ void loadTransposed(u32 (&to)[4], const bf16* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+               : "r"(sharedAddress(row))
+               : "memory");
+}
+
+// The left operand [16, 16] at `tile`, by rows of `pitch` elements.
+__device__ __forceinline__ void loadLeft(u32 (&to)[4], const bf16* tile, int pitch) {
+  u32 lane = threadIdx.x % 32;
+  loadMatrices(to, tile + lane % 16 * pitch + lane / 16 * 8);
+}
+
+// Two right operands [16, 8], side by side, of which `tile` holds the transposed: element (k, n) at
+// tile[n·pitch + k]. The first is to[0] and to[1].
+__device__ __forceinline__ void loadRightByColumns(u32 (&to)[4], const bf16* tile, int pitch) {
+  u32 lane = threadIdx.x % 32;
+  loadMatrices(to, tile + (lane % 8 + lane / 16 * 8) * pitch + lane / 8 % 2 * 8);
+}
+
+// Likewise where element (k, n) is at tile[k·pitch + n].
+__device__ __forceinline__ void loadRightByRows(u32 (&to)[4], const bf16* tile, int pitch) {
+  u32 lane = threadIdx.x % 32;
+  loadTransposed(to, tile + lane % 16 * pitch + lane / 16 * 8);
+}
+
+// The left operand [16, 16] where element (m, k) is at tile[k·pitch + m].
+__device__ __forceinline__ void loadLeftByColumns(u32 (&to)[4], const bf16* tile, int pitch) {
+  u32 lane = threadIdx.x % 32;
+  loadTransposed(to, tile + (lane % 8 + lane / 16 * 8) * pitch + lane / 8 % 2 * 8);
+}
+
+// c += a·b with a [16, 16], b [16, 8] in bf16 and sums in F32.
+__device__ __forceinline__ void multiplyAdd(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+      "{%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+// ---- tf32 fragments: group and member as above
+
+// To nearest, 10 bits of mantissa.
+__device__ __forceinline__ u32 toTf32(float x) {
+  u32 y;
+  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(y) : "f"(x));
+  return y;
+}
+
+// c += a·b with a [16, 8], b [8, 8] in tf32 and sums in F32.
+__device__ __forceinline__ void multiplyAddTf32(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+      "{%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+// Two numbers in one register, to nearest even; `low` has the lower address.
+__device__ __forceinline__ u32 packBf16(float low, float high) {
+  u32 y;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(y) : "f"(high), "f"(low));
+  return y;
+}
+
+// 2^x; subnormal results are 0.
+__device__ __forceinline__ float exp2Fast(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
