@@ -4,9 +4,9 @@
 #include "functions.cuh"
 
 // before = sum + bias, y = activation(before); `sum` may be `before` or `y`. Grid: (M / 256, rows).
-template <int OP>
+template <int OP, typename T>
 __device__ __forceinline__ void biasActivation(
-    const float* sum, const float* bias, float* before, float* y, u32 N, u32 M) {
+    const T* sum, const float* bias, T* before, T* y, u32 N, u32 M) {
   u32 m = blockIdx.x * blockDim.x + threadIdx.x;
   if (m >= M) {
     return;
@@ -14,20 +14,20 @@ __device__ __forceinline__ void biasActivation(
   float b = bias ? bias[m] : 0;
   for (u32 row = blockIdx.y; row < N; row += gridDim.y) {
     i64 at = (i64)row * M + m;
-    float value = sum[at] + b;
+    float value = toFloat(sum[at]) + b;
     if (before) {
-      before[at] = value;
+      before[at] = fromFloat<T>(value);
     }
-    y[at] = OP < 0 ? value : unary(OP, value);
+    y[at] = fromFloat<T>(OP < 0 ? value : unary(OP, value));
   }
 }
 
 // dBefore = dy ⊙ activation′(before), and its sums over a chunk of rows into partials [chunks, M].
 // A tile of 32 columns by 8 threads. Grid: (M / 32, chunks).
-template <int OP>
+template <int OP, typename T>
 __device__ __forceinline__ void biasActivationGradient(
-    const float* before, const float* y, const float* dy, float* dBefore, float* partials, u32 N,
-    u32 M, u32 chunk) {
+    const T* before, const T* y, const T* dy, T* dBefore, float* partials, u32 N, u32 M,
+    u32 chunk) {
   __shared__ float sums[8][33];
   u32 m = blockIdx.x * 32 + threadIdx.x;
   u32 start = blockIdx.y * chunk;
@@ -36,10 +36,10 @@ __device__ __forceinline__ void biasActivationGradient(
   if (m < M) {
     for (u32 row = start + threadIdx.y; row < end; row += 8) {
       i64 at = (i64)row * M + m;
-      float d = dy[at];
+      float d = toFloat(dy[at]);
       if (OP >= 0) {
-        d *= derivative(OP, before[at], y[at]);
-        dBefore[at] = d;
+        d *= derivative(OP, toFloat(before[at]), toFloat(y[at]));
+        dBefore[at] = fromFloat<T>(d);
       }
       sum.add(d);
     }
@@ -59,21 +59,25 @@ __device__ __forceinline__ void biasActivationGradient(
   }
 }
 
-#define LINEAR(OP, name)                                                                      \
+#define LINEAR(OP, T, name)                                                                   \
   extern "C" __global__ void __launch_bounds__(256) linear_bias_##name(                       \
-      const float* sum, const float* bias, float* before, float* y, u32 N, u32 M) {           \
+      const T* sum, const float* bias, T* before, T* y, u32 N, u32 M) {                       \
     biasActivation<OP>(sum, bias, before, y, N, M);                                           \
   }                                                                                           \
   extern "C" __global__ void __launch_bounds__(256) linear_bias_gradient_##name(              \
-      const float* before, const float* y, const float* dy, float* dBefore, float* partials,  \
-      u32 N, u32 M, u32 chunk) {                                                              \
+      const T* before, const T* y, const T* dy, T* dBefore, float* partials, u32 N, u32 M,    \
+      u32 chunk) {                                                                            \
     biasActivationGradient<OP>(before, y, dy, dBefore, partials, N, M, chunk);                \
   }
 
-LINEAR(-1, none)
-LINEAR(RELU, relu)
-LINEAR(GELU_TANH, gelu_tanh)
-LINEAR(GELU_ERF, gelu_erf)
-LINEAR(SILU, silu)
-LINEAR(TANH, tanh)
-LINEAR(SIGMOID, sigmoid)
+#define LINEARS(OP, name)         \
+  LINEAR(OP, float, name##_f32)   \
+  LINEAR(OP, bf16, name##_bf16)
+
+LINEARS(-1, none)
+LINEARS(RELU, relu)
+LINEARS(GELU_TANH, gelu_tanh)
+LINEARS(GELU_ERF, gelu_erf)
+LINEARS(SILU, silu)
+LINEARS(TANH, tanh)
+LINEARS(SIGMOID, sigmoid)

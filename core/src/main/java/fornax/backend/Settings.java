@@ -121,6 +121,12 @@ public final class Settings {
     return !"false".equals(System.getProperty("fornax.cuda.cublas"));
   }
 
+  /// `-Dfornax.cuda.tf32=true`: cuBLAS may multiply F32 matrices on tensor cores, whose factors
+  /// have 10 bits of mantissa.
+  public static boolean cudaTf32() {
+    return Boolean.getBoolean("fornax.cuda.tf32");
+  }
+
   /// `-Dfornax.check=true`: GPU backends wait after each operation, so that an error is reported by
   /// the operation that made it (slow).
   public static boolean check() {

@@ -2,6 +2,7 @@ package fornax.cuda;
 
 import fornax.array.DType;
 import fornax.backend.DeviceException;
+import fornax.backend.Settings;
 import jcuda.Pointer;
 import jcuda.cudaDataType;
 import jcuda.jcublas.JCublas2;
@@ -58,12 +59,14 @@ final class Cublas {
 
   /// `y [M, N] = or += a [M, K]·b [K, N]` for a batch; y lies by rows.
   void gemm(Matrix a, Matrix b, Matrix y, int m, int n, int k, int batches, boolean accumulate) {
-    // cuBLAS counts by columns, where a matrix by rows is its transpose: yᵀ = bᵀ·aᵀ. In F32 no
-    // TF32, and no algorithm that reorders by precision.
+    // cuBLAS counts by columns, where a matrix by rows is its transpose: yᵀ = bᵀ·aᵀ. In F32 TF32
+    // only if asked for, and else no algorithm that reorders by precision.
     int compute =
-        a.type() == DType.F32
-            ? cublasComputeType.CUBLAS_COMPUTE_32F_PEDANTIC
-            : cublasComputeType.CUBLAS_COMPUTE_32F;
+        a.type() == DType.BF16
+            ? cublasComputeType.CUBLAS_COMPUTE_32F
+            : Settings.cudaTf32()
+                ? cublasComputeType.CUBLAS_COMPUTE_32F_FAST_TF32
+                : cublasComputeType.CUBLAS_COMPUTE_32F_PEDANTIC;
     synchronized (device) {
       device.makeCurrent();
       int status =

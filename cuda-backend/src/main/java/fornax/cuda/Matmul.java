@@ -13,21 +13,22 @@ import java.util.Arrays;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
-/// Products of matrices, by cuBLAS or by `matmul.cu`, and what stands round them in a linear layer
-/// (`linear.cu`).
+/// Products of matrices, by cuBLAS or by `matmul.cu` and `matmulmma.cu`, and what stands round them
+/// in a linear layer (`linear.cu`).
 final class Matmul {
   /// What `linear.cu` has kernels for.
   private static final Set<Unary> ACTIVATIONS =
       Set.of(Unary.RELU, Unary.GELU_TANH, Unary.GELU_ERF, Unary.SILU, Unary.TANH, Unary.SIGMOID);
 
-  /// What `matmul.cu` has epilogues for.
-  private static final Set<Unary> EPILOGUES = Set.of(Unary.RELU, Unary.GELU_TANH);
+  /// What `matmul.cu` and `matmulmma.cu` have epilogues for.
+  static final Set<Unary> EPILOGUES = Set.of(Unary.RELU, Unary.GELU_TANH);
 
-  private static final long MAX_GRID_YZ = 65535;
+  static final long MAX_GRID_YZ = 65535;
 
   private final CudaDevice device;
   private final Elementwise elementwise;
   private final Normalization normalization;
+  private final TensorMatmul tensorCores;
   private final boolean wantsCublas;
   private @Nullable Cublas cublas;
   private boolean cublasTried;
@@ -41,12 +42,36 @@ final class Matmul {
     this.device = device;
     this.elementwise = elementwise;
     this.normalization = normalization;
+    this.tensorCores = new TensorMatmul(device, elementwise);
     this.wantsCublas = cublasFound && Settings.cublas();
   }
 
   private synchronized @Nullable Cublas cublas() {
-    if (wantsCublas && !cublasTried) {
+    if (!cublasTried) {
       cublasTried = true;
+      load();
+      System.getLogger("fornax.cuda").log(System.Logger.Level.INFO, "cuda: " + description());
+    }
+    return cublas;
+  }
+
+  private String description() {
+    String who = device.id() + " multiplies matrices by ";
+    if (cublas != null) {
+      return who
+          + "cuBLAS, F32 in "
+          + (Settings.cudaTf32() ? "TF32" : "F32")
+          + ", BF16 with F32 sums";
+    }
+    return who
+        + "matmul.cu in F32"
+        + (device.capability() >= KernelSource.leastCapability("matmulmma")
+            ? ", BF16 by matmulmma.cu with F32 sums"
+            : "");
+  }
+
+  private void load() {
+    if (wantsCublas) {
       try {
         cublas = new Cublas(device);
       } catch (LinkageError e) {
@@ -57,7 +82,6 @@ final class Matmul {
                 e);
       }
     }
-    return cublas;
   }
 
   void close() {
@@ -164,13 +188,14 @@ final class Matmul {
         batchStride);
   }
 
-  private static Layout batches(NdArray x) {
+  static Layout batches(NdArray x) {
     Layout layout = x.layout();
     return Layout.of(
         x.shape().leading(-2), Arrays.copyOf(layout.strides(), x.rank() - 2), layout.offset());
   }
 
-  // `matmul.cu`. `activation` is null or one of EPILOGUES; `before` is laid out as y.
+  // Our own kernels. `activation` is null or one of EPILOGUES; `before` is laid out and of the type
+  // of y.
   private void own(
       NdArray a,
       NdArray b,
@@ -179,6 +204,10 @@ final class Matmul {
       @Nullable NdArray before,
       NdArray y,
       boolean accumulate) {
+    if (tensorCores.takes(a, b, activation, y)) {
+      tensorCores.multiply(a, b, bias, activation, before, y, accumulate);
+      return;
+    }
     try (var work = new Workspace(device.memory())) {
       NdArray left = floats(work, a);
       NdArray right = floats(work, b);
@@ -253,8 +282,8 @@ final class Matmul {
       @Nullable Unary activation,
       NdArray y,
       @Nullable NdArray before) {
-    if (y.dtype() != DType.F32
-        || (before != null && before.dtype() != DType.F32)
+    if (!(y.dtype() == DType.F32 || y.dtype() == DType.BF16)
+        || (before != null && before.dtype() != y.dtype())
         || (bias != null && (bias.dtype() != DType.F32 || !bias.isContiguous()))
         || y.elements() == 0
         || x.dim(1) == 0) {
@@ -262,6 +291,9 @@ final class Matmul {
     }
     NdArray sum = before == null ? y : before;
     if (cublas() == null) {
+      if (y.dtype() != DType.F32 && !tensorCores.takes(x, w, null, y)) {
+        return false;
+      }
       if (activation == null || EPILOGUES.contains(activation)) {
         own(x, w, bias, activation, before, y, false);
       } else {
@@ -291,7 +323,7 @@ final class Matmul {
     long rows = y.dim(0);
     long columns = y.dim(1);
     device
-        .kernel("linear", "linear", "linear_bias_" + name(activation))
+        .kernel("linear", "linear", "linear_bias_" + name(activation, y))
         .array(sum)
         .array(bias)
         .array(before)
@@ -301,8 +333,9 @@ final class Matmul {
         .run((columns + 255) / 256, Math.min(rows, MAX_GRID_YZ), 1, 256, 1);
   }
 
-  private static String name(@Nullable Unary activation) {
-    return activation == null ? "none" : Elementwise.lower(activation);
+  private static String name(@Nullable Unary activation, NdArray y) {
+    String epilogue = activation == null ? "none" : Elementwise.lower(activation);
+    return epilogue + "_" + Elementwise.lower(y.dtype());
   }
 
   /// Whether there were kernels for these operands.
@@ -314,12 +347,14 @@ final class Matmul {
       NdArray dBefore,
       @Nullable NdArray dBias,
       boolean accumulate) {
-    for (NdArray array : new @Nullable NdArray[] {before, y, dy, dBefore, dBias}) {
-      if (array != null && array.dtype() != DType.F32) {
+    for (NdArray array : new @Nullable NdArray[] {before, y, dBefore}) {
+      if (array != null && array.dtype() != dy.dtype()) {
         return false;
       }
     }
-    if (dy.elements() == 0
+    if (!(dy.dtype() == DType.F32 || dy.dtype() == DType.BF16)
+        || (dBias != null && dBias.dtype() != DType.F32)
+        || dy.elements() == 0
         || (activation != null
             && (before == null || y == null || !ACTIVATIONS.contains(activation)))) {
       return false;
@@ -331,7 +366,7 @@ final class Matmul {
     try (var work = new Workspace(device.memory())) {
       NdArray partials = dBias == null ? null : work.allocate(DType.F32, Shape.of(chunks, columns));
       device
-          .kernel("linearGradient", "linear", "linear_bias_gradient_" + name(activation))
+          .kernel("linearGradient", "linear", "linear_bias_gradient_" + name(activation, dy))
           .array(before)
           .array(y)
           .array(dy)

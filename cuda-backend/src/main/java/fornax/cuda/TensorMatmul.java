@@ -1,0 +1,184 @@
+package fornax.cuda;
+
+import fornax.array.DType;
+import fornax.backend.NdArray;
+import fornax.backend.Unary;
+import fornax.backend.Workspace;
+import org.jspecify.annotations.Nullable;
+
+/// Products of BF16 matrices on tensor cores (`matmulmma.cu`), where cuBLAS is missing or declined.
+final class TensorMatmul {
+  private static final String FILE = "matmulmma";
+
+  /// Steps along k of one tile, and tiles at once in shared memory, as the kernels have them.
+  private static final int STEPS = 32;
+
+  private static final int STAGES = 3;
+  private static final int PADDING = 8;
+
+  /// A block's part of the result.
+  ///
+  /// @param rows of the result
+  /// @param columns of the result
+  /// @param threads of the block
+  record Tile(int rows, int columns, int threads) {
+    String name() {
+      return rows + "x" + columns;
+    }
+
+    /// Bytes of shared memory: the tiles of a and b at once, or the results.
+    int shared(boolean aByRows, boolean bByRows) {
+      int a = aByRows ? rows * (STEPS + PADDING) : STEPS * (rows + PADDING);
+      int b = bByRows ? STEPS * (columns + PADDING) : columns * (STEPS + PADDING);
+      return Math.max(STAGES * (a + b) * 2, rows * (columns + PADDING) * 4);
+    }
+
+    private long blocks(long m, long n, long batches) {
+      return (m + rows - 1) / rows * ((n + columns - 1) / columns) * batches;
+    }
+  }
+
+  /// The kernels' tiles, largest first.
+  static final Tile[] TILES = {
+    new Tile(128, 128, 256), new Tile(128, 64, 128), new Tile(64, 64, 128),
+  };
+
+  /// About a block to each multiprocessor of an A100 (108) or H100 (132).
+  private static final long FULL = 108;
+
+  private final CudaDevice device;
+  private final Elementwise elementwise;
+
+  TensorMatmul(CudaDevice device, Elementwise elementwise) {
+    this.device = device;
+    this.elementwise = elementwise;
+  }
+
+  /// Whether there are kernels for these operands.
+  boolean takes(NdArray a, NdArray b, @Nullable Unary activation, NdArray y) {
+    return device.capability() >= KernelSource.leastCapability(FILE)
+        && a.dtype() == DType.BF16
+        && b.dtype() == DType.BF16
+        && y.dtype().isFloating()
+        && (activation == null || Matmul.EPILOGUES.contains(activation));
+  }
+
+  /// `y = activation(a·b + bias)`, or with `accumulate` y added before the bias; `before`, laid out
+  /// and of the type of y, gets what the activation is given.
+  void multiply(
+      NdArray a,
+      NdArray b,
+      @Nullable NdArray bias,
+      @Nullable Unary activation,
+      @Nullable NdArray before,
+      NdArray y,
+      boolean accumulate) {
+    Tile tile = choose(y.dim(-2), y.dim(-1), y.elements() / y.dim(-2) / y.dim(-1));
+    multiply(tile, a, b, bias, activation, before, y, accumulate);
+  }
+
+  /// Likewise by blocks of `tile`, one of [#TILES].
+  void multiply(
+      Tile tile,
+      NdArray a,
+      NdArray b,
+      @Nullable NdArray bias,
+      @Nullable Unary activation,
+      @Nullable NdArray before,
+      NdArray y,
+      boolean accumulate) {
+    try (var work = new Workspace(device.memory())) {
+      launch(tile, operand(work, a), operand(work, b), bias, activation, before, y, accumulate);
+    }
+  }
+
+  // Matrices that lie by rows or by columns: `x` itself or a copy.
+  private NdArray operand(Workspace work, NdArray x) {
+    return byRows(x) || byRows(x.transpose()) ? x : elementwise.contiguous(work, x, DType.BF16);
+  }
+
+  private static boolean byRows(NdArray x) {
+    return x.dim(-1) == 1 || x.layout().stride(-1) == 1;
+  }
+
+  private void launch(
+      Tile tile,
+      NdArray a,
+      NdArray b,
+      @Nullable NdArray bias,
+      @Nullable Unary activation,
+      @Nullable NdArray before,
+      NdArray y,
+      boolean accumulate) {
+    StridedLoop batch = StridedLoop.of(Matmul.batches(a), Matmul.batches(b), Matmul.batches(y));
+    boolean aByRows = byRows(a);
+    boolean bByRows = byRows(b);
+    long m = y.dim(-2);
+    long n = y.dim(-1);
+    long batches = batch.elements();
+    String form = (aByRows ? "n" : "t") + (bByRows ? "n" : "t");
+    for (long first = 0; first < batches; first += Matmul.MAX_GRID_YZ) {
+      device
+          .kernel("matmul", FILE, "matmul_mma_" + tile.name() + "_" + form)
+          .struct()
+          .word(CudaBlock.address(a))
+          .word(CudaBlock.address(b))
+          .word(bias == null ? 0 : CudaBlock.address(bias))
+          .word(before == null ? 0 : CudaBlock.address(before))
+          .word(CudaBlock.address(y))
+          .word(a.layout().stride(aByRows ? -2 : -1))
+          .word(b.layout().stride(bByRows ? -2 : -1))
+          .word(y.layout().stride(-2))
+          .word(y.layout().stride(-1))
+          .pair(Math.toIntExact(m), Math.toIntExact(n))
+          .pair(Math.toIntExact(a.dim(-1)), accumulate ? 1 : 0)
+          .pair(Math.toIntExact(first), activation == null ? -1 : activation.ordinal())
+          .pair(CudaDevice.type(y), aligned(a, aByRows, batch, 0) ? 1 : 0)
+          .pair(aligned(b, bByRows, batch, 1) ? 1 : 0, pairs(y, batch) ? 1 : 0)
+          .loop(batch)
+          .shared(tile.shared(aByRows, bByRows))
+          .run(
+              (n + tile.columns - 1) / tile.columns,
+              (m + tile.rows - 1) / tile.rows,
+              Math.min(Matmul.MAX_GRID_YZ, batches - first),
+              tile.threads,
+              1);
+    }
+  }
+
+  // The largest tile of which there are enough to fill a card.
+  private static Tile choose(long m, long n, long batches) {
+    for (Tile tile : TILES) {
+      if (m >= tile.rows && n >= tile.columns && tile.blocks(m, n, batches) >= FULL) {
+        return tile;
+      }
+    }
+    return TILES[TILES.length - 1];
+  }
+
+  // Whether each row of each matrix begins at a multiple of 16 bytes.
+  private static boolean aligned(NdArray x, boolean byRows, StridedLoop batch, int operand) {
+    long leading = x.layout().stride(byRows ? -2 : -1);
+    return multiples(CudaBlock.address(x), leading * 2, batch.strides()[operand], 2, 16);
+  }
+
+  // Whether an even column's result and the next one's are neighbours that begin at a multiple.
+  private static boolean pairs(NdArray y, StridedLoop batch) {
+    int bytes = y.dtype().bytes();
+    return y.layout().stride(-1) == 1
+        && multiples(
+            CudaBlock.address(y),
+            y.layout().stride(-2) * bytes,
+            batch.strides()[2],
+            bytes,
+            2 * bytes);
+  }
+
+  private static boolean multiples(long address, long rowBytes, long[] strides, int bytes, int of) {
+    long all = address | rowBytes;
+    for (long stride : strides) {
+      all |= stride * bytes;
+    }
+    return all % of == 0;
+  }
+}

@@ -1,0 +1,226 @@
+package fornax.cuda;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
+import static org.junit.jupiter.api.DynamicTest.dynamicTest;
+
+import fornax.array.DType;
+import fornax.array.Shape;
+import fornax.backend.Backend;
+import fornax.backend.NdArray;
+import fornax.backend.Unary;
+import fornax.backend.Workspace;
+import fornax.backend.reference.ReferenceBackend;
+import fornax.cuda.KernelMutantsTest.Edit;
+import fornax.cuda.softwaredevice.SoftwareDevice;
+import fornax.tensor.Scope;
+import fornax.tensor.Tensor;
+import fornax.tensor.Tensors;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Random;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestFactory;
+import org.junit.jupiter.api.io.TempDir;
+
+/// `matmulmma.cu`: every tile and form, with edges, against sums in F64; and copies of it that are
+/// wrong are caught.
+class TensorMatmulTest {
+  private static final String RACE = "race on byte";
+  private static final String WRONG = "wrong numbers";
+
+  @TempDir static @Nullable Path folder;
+
+  @AfterEach
+  void reset() {
+    if (!TestDevice.isCard()) {
+      SoftwareDevice.reset();
+    }
+  }
+
+  @Test
+  void everyTileAndForm_agreesWithSumsInF64() {
+    TestDevice.load();
+    if (!TestDevice.isCard()) {
+      SoftwareDevice.set("ORDER", "random");
+      SoftwareDevice.set("PREEMPT", "100");
+      SoftwareDevice.set("RACES", "1");
+    }
+    try (CudaBackend backend = TestDevice.open()) {
+      var products = new TensorMatmul(backend.device(), new Elementwise(backend.device()));
+      for (TensorMatmul.Tile tile : TensorMatmul.TILES) {
+        for (int form = 0; form < 4; form++) {
+          // Rows of 16 bytes and not; one step of k, several, and less than one.
+          check(backend, products, tile, 136, 72, 104, form);
+          check(backend, products, tile, 131, 67, 7, form);
+        }
+      }
+    }
+  }
+
+  // before = y + a·b + bias, y = relu(before), where a and b lie by columns if `form` says so.
+  private static void check(
+      CudaBackend backend,
+      TensorMatmul products,
+      TensorMatmul.Tile tile,
+      int m,
+      int n,
+      int k,
+      int form) {
+    Random random = new Random(form);
+    float[] a = numbers(random, m * k);
+    float[] b = numbers(random, k * n);
+    float[] bias = numbers(random, n);
+    float[] sum = numbers(random, m * n);
+    boolean aByColumns = form % 2 == 1;
+    boolean bByColumns = form / 2 == 1;
+    try (var work = new Workspace(backend.memory())) {
+      NdArray left = upload(backend, work, DType.BF16, a, m, k, aByColumns);
+      NdArray right = upload(backend, work, DType.BF16, b, k, n, bByColumns);
+      NdArray biases = upload(backend, work, DType.F32, bias, 1, n, false);
+      DType type = form == 3 ? DType.BF16 : DType.F32;
+      NdArray before = work.allocate(type, Shape.of(m, n));
+      NdArray y = upload(backend, work, type, sum, m, n, false);
+      products.multiply(tile, left, right, biases, Unary.RELU, before, y, true);
+      float[] gotBefore = read(backend, before);
+      float[] got = read(backend, y);
+      for (int i = 0; i < m; i++) {
+        for (int j = 0; j < n; j++) {
+          double wanted = sum[i * n + j] + (double) bias[j];
+          for (int l = 0; l < k; l++) {
+            wanted += (double) a[i * k + l] * b[l * n + j];
+          }
+          double allowed = type == DType.F32 ? 1e-5 : 0x1p-8 * Math.max(1, Math.abs(wanted));
+          String at =
+              tile + ", form " + form + ", " + m + "·" + k + "·" + n + " at " + i + ", " + j;
+          assertEquals(wanted, gotBefore[i * n + j], allowed, at);
+          assertEquals(Math.max(0, wanted), got[i * n + j], allowed, at);
+        }
+      }
+    }
+  }
+
+  @TestFactory
+  Stream<DynamicTest> mutants() {
+    String file = "matmulmma";
+    return Stream.of(
+        caught("a step of tiles before it is read", Edit.barrier(file, 0), "RACES", RACE),
+        caught("the last step before the results", Edit.barrier(file, 1), "RACES", RACE),
+        caught("the results before they are stored", Edit.barrier(file, 2), "RACES", RACE),
+        caught(
+            "a wait for cp.async",
+            Edit.of(file, "waitForCopies<STAGES - 2>();", ""),
+            "ORDER",
+            WRONG),
+        caught(
+            "a wrong index of a fragment by columns",
+            new Edit(
+                file,
+                "tensorcore.cuh",
+                "loadMatrices(to, tile + (lane % 8 + lane / 16 * 8) * pitch + lane / 8 % 2 * 8)",
+                0,
+                "loadMatrices(to, tile + (lane % 8 + lane / 8 % 2 * 8) * pitch + lane / 16 * 8)"),
+            "ORDER",
+            WRONG),
+        caught(
+            "what is left of a row",
+            Edit.of(file, "min(left, 8u) * 2", "left ? 16 : 0"),
+            "ORDER",
+            WRONG + "|ILLEGAL_ADDRESS"));
+  }
+
+  private static DynamicTest caught(String name, Edit edit, String setting, String by) {
+    return dynamicTest(
+        name,
+        () -> {
+          assumeFalse(TestDevice.isCard(), "a card need not notice");
+          Path at = folder;
+          if (at == null) {
+            throw new IllegalStateException("no folder");
+          }
+          double[] truth;
+          try (Backend reference = new ReferenceBackend()) {
+            truth = product(reference);
+          }
+          String value = setting.equals("RACES") ? "1" : "forward";
+          assertEquals(
+              "right",
+              KernelMutantsTest.run(
+                  TensorMatmulTest::product, truth, null, setting, value, 0x1p-7, at));
+          String outcome =
+              KernelMutantsTest.run(
+                  TensorMatmulTest::product, truth, edit, setting, value, 0x1p-7, at);
+          assertTrue(Pattern.compile(by).matcher(outcome).find(), outcome);
+        });
+  }
+
+  // x · wᵀ, with rows of x in the middle of longer ones, whose ends are not zeros.
+  private static double[] product(Backend backend) {
+    try (var _ = Scope.open()) {
+      Tensors on = Tensors.on(backend);
+      Tensor x = tensor(on, 1, 70, 136).slice(1, 0, 124);
+      Tensor w = tensor(on, 2, 70, 136).slice(1, 0, 124);
+      return x.matmul(w.transpose()).toDoubleArray();
+    }
+  }
+
+  private static Tensor tensor(Tensors on, int seed, int rows, int columns) {
+    float[] values = numbers(new Random(seed), rows * columns);
+    double[] wide = new double[values.length];
+    Arrays.setAll(wide, i -> values[i]);
+    return on.of(wide, DType.BF16, Shape.of(rows, columns));
+  }
+
+  // Such as BF16 holds exactly.
+  private static float[] numbers(Random random, int count) {
+    float[] values = new float[count];
+    for (int i = 0; i < count; i++) {
+      values[i] = (random.nextInt(33) - 16) / 16f;
+    }
+    return values;
+  }
+
+  private static NdArray upload(
+      CudaBackend backend,
+      Workspace work,
+      DType type,
+      float[] values,
+      int rows,
+      int columns,
+      boolean byColumns) {
+    NdArray array =
+        work.allocate(type, byColumns ? Shape.of(columns, rows) : Shape.of(rows, columns));
+    byte[] bytes = new byte[values.length * type.bytes()];
+    MemorySegment segment = MemorySegment.ofArray(bytes);
+    for (int i = 0; i < values.length; i++) {
+      int at = byColumns ? i % columns * rows + i / columns : i;
+      if (type == DType.F32) {
+        segment.set(ValueLayout.JAVA_FLOAT_UNALIGNED, at * 4L, values[i]);
+      } else {
+        segment.set(ValueLayout.JAVA_SHORT_UNALIGNED, at * 2L, DType.toBFloat16(values[i]));
+      }
+    }
+    backend.upload(segment, array);
+    return byColumns ? array.transpose() : array;
+  }
+
+  private static float[] read(CudaBackend backend, NdArray array) {
+    MemorySegment segment = backend.readback(array).await();
+    float[] values = new float[Math.toIntExact(array.elements())];
+    for (int i = 0; i < values.length; i++) {
+      values[i] =
+          array.dtype() == DType.F32
+              ? segment.getAtIndex(ValueLayout.JAVA_FLOAT_UNALIGNED, i)
+              : DType.fromBFloat16(segment.getAtIndex(ValueLayout.JAVA_SHORT_UNALIGNED, i));
+    }
+    return values;
+  }
+}
