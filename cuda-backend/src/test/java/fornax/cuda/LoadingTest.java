@@ -2,9 +2,14 @@ package fornax.cuda;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
+import fornax.array.Shape;
 import fornax.backend.DeviceInfo;
 import fornax.cuda.softwaredevice.SoftwareDevice;
+import fornax.tensor.Scope;
+import fornax.tensor.Tensor;
+import fornax.tensor.Tensors;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -13,6 +18,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -31,15 +37,20 @@ class LoadingTest {
       }
       System.out.println(provider.report());
       if (arguments.length > 0) {
-        try (var backend = provider.open(0)) {
+        try (var backend = provider.open(0);
+            var _ = Scope.open()) {
           backend.synchronize();
           System.out.println("opened " + backend.id());
+          if (arguments[0].equals("multiply")) {
+            Tensor x = Tensors.on(backend).of(new float[] {1, 2, 3, 4}, Shape.of(2, 2));
+            System.out.println("product " + Arrays.toString(x.matmul(x).toFloatArray()));
+          }
         }
       }
     }
   }
 
-  private Process start(boolean withDevice, String... arguments) throws IOException {
+  private ProcessBuilder doctor(String... arguments) {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.add("--enable-native-access=ALL-UNNAMED");
@@ -48,13 +59,67 @@ class LoadingTest {
     command.add(System.getProperty("java.class.path"));
     command.add(Doctor.class.getName());
     command.addAll(Arrays.asList(arguments));
-    ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
+    return new ProcessBuilder(command).redirectErrorStream(true);
+  }
+
+  private Process start(boolean withDevice, String... arguments) throws IOException {
+    ProcessBuilder builder = doctor(arguments);
     String path = System.getenv().getOrDefault("LD_LIBRARY_PATH", "");
     String device = Path.of("target/software-device").toAbsolutePath().toString();
     builder
         .environment()
         .put("LD_LIBRARY_PATH", withDevice ? device + ":" + path : path.replace(device + ":", ""));
     return builder.start();
+  }
+
+  /// A machine with CUDA 13 only: its NVRTC is called, and products need no cuBLAS. The NVRTC is
+  /// that of CUDA 12 under the other's name.
+  @Test
+  void cuda13Alone_isEnough() throws Exception {
+    SoftwareDevice.load();
+    Nvrtc _ = Requirement.nvrtc();
+    Path real = Path.of(String.valueOf(CudaLibraries.nvrtc().path()).replaceFirst(" \\(.*", ""));
+    List<Path> builtins;
+    try (var files = Files.list(real.resolveSibling("."))) {
+      builtins = files.filter(file -> file.toString().contains("nvrtc-builtins")).toList();
+    }
+    Path source = Path.of("software-device/nvrtc13.c").toAbsolutePath();
+    Path library = folder.resolve("libnvrtc.so.13");
+    Process compiler =
+        new ProcessBuilder(
+                "gcc",
+                "-O1",
+                "-fPIC",
+                "-shared",
+                "-std=gnu11",
+                "-Wl,-soname,libnvrtc.so.13",
+                "-o",
+                library.toString(),
+                source.toString(),
+                "-ldl")
+            .redirectErrorStream(true)
+            .start();
+    String _ = output(compiler);
+    Path driver = Path.of("target/software-device/libcuda.so.1").toAbsolutePath();
+    Files.createSymbolicLink(folder.resolve("libcuda.so.1"), driver);
+    ProcessBuilder builder = doctor("multiply");
+    builder
+        .command()
+        .replaceAll(
+            word ->
+                Arrays.stream(word.split(":"))
+                    .filter(part -> !part.contains("cuda-redist"))
+                    .collect(Collectors.joining(":")));
+    builder.environment().put("LD_LIBRARY_PATH", folder.toString());
+    builder.environment().put("SOFTWARE_CUDA_NVRTC", real.toString());
+    if (!builtins.isEmpty()) {
+      builder.environment().put("SOFTWARE_CUDA_NVRTC_BUILTINS", builtins.getFirst().toString());
+    }
+    String text = output(builder.start());
+    assumeFalse(text.contains("compiler libnvrtc.so.12"), "this machine has CUDA 12 too");
+    assertTrue(text.contains("compiler libnvrtc.so.13: " + library + ", version 13.0"), text);
+    assertTrue(text.contains("matmul   libcublas.so.12: not found"), text);
+    assertTrue(text.contains("product [7.0, 10.0, 15.0, 22.0]"), text);
   }
 
   private static String output(Process process) throws IOException, InterruptedException {
