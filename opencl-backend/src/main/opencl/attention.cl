@@ -2,8 +2,9 @@
 //
 // B batches, H heads, queries, keys; q, k [.., D], v, y [.., E] with any strides but 1 along the last axis. A group has
 // TILE rows (queries, or keys in attention_gradient_kv) and goes over the other side in tiles of TILE, through local
-// memory. LANES work-items share a row: each makes every LANES-th score of it and every LANES-th element of the result.
-// Tiles that causality hides are skipped.
+// memory. LANES work-items share a row: of its scores and of its elements of the result each makes every LANES-th vector
+// of VW, in registers. For scores the other side's tile lies transposed, so that neighbouring scores are neighbours in a
+// vector and nothing is added across one. Tiles that causality hides are skipped.
 typedef struct {
   INDEX batch, head, row;
 } Strides;
@@ -17,8 +18,15 @@ typedef struct {
 } Attention;
 
 #define ITEMS (TILE * LANES)
-#define DL ((D + LANES - 1) / LANES)
-#define EL ((E + LANES - 1) / LANES)
+#define VECTOR JOIN(float, VW)
+#define VLOAD JOIN(vload, VW)
+#define VSTORE JOIN(vstore, VW)
+#define ND ((D + VW - 1) / VW) // vectors of a row
+#define NE ((E + VW - 1) / VW)
+#define NT (TILE / VW)
+#define DL ((ND + LANES - 1) / LANES) // of which a work-item has so many
+#define EL ((NE + LANES - 1) / LANES)
+#define TL ((NT + LANES - 1) / LANES)
 
 // Where the rows of this group's head begin.
 #define HEAD(x) x += x##_start + (INDEX)batch * s.x.batch + (INDEX)head * s.x.head
@@ -32,18 +40,77 @@ typedef struct {
   const INDEX pair = (INDEX)get_group_id(1); \
   const INDEX first = (INDEX)get_group_id(0) * TILE
 
-// tile[i][c] = x's row `from + i`; zeros below the last row.
-#define LOAD_TILE(tile, T, x, stride, from, rows, columns) \
+// tile[i] = x's row `from + i`; zeros below the last row and right of the last column.
+#define LOAD_TILE(tile, vectors, T, x, stride, from, rows, columns) \
+  for (int e_ = me; e_ < TILE * (vectors) * VW; e_ += ITEMS) { \
+    const int i_ = e_ / ((vectors) * VW); \
+    const int c_ = e_ - i_ * ((vectors) * VW); \
+    ((local float*)tile[i_])[c_] = (from) + i_ < (rows) && c_ < (columns) \
+        ? LOAD(T, x, ((from) + i_) * (stride) + c_) \
+        : 0.0f; \
+  }
+
+// tile[c] = x's column c of the rows from `from` on; zeros below the last row.
+#define LOAD_TRANSPOSED(tile, T, x, stride, from, rows, columns) \
+  for (int e_ = me; e_ < TILE * (columns); e_ += ITEMS) { \
+    const int i_ = e_ / (columns); \
+    const int c_ = e_ - i_ * (columns); \
+    ((local float*)tile[c_])[i_] = \
+        (from) + i_ < (rows) ? LOAD(T, x, ((from) + i_) * (stride) + c_) : 0.0f; \
+  }
+
+// The same, row by row.
+#define LOAD_ROWS(tile, T, x, stride, from, rows, columns) \
   for (int e_ = me; e_ < TILE * (columns); e_ += ITEMS) { \
     const int i_ = e_ / (columns); \
     const int c_ = e_ - i_ * (columns); \
     tile[i_][c_] = (from) + i_ < (rows) ? LOAD(T, x, ((from) + i_) * (stride) + c_) : 0.0f; \
   }
 
-#define DOT(sum, a, b, n) \
-  float sum = 0; \
-  for (int c_ = 0; c_ < (n); c_++) { \
-    sum = fma((a)[c_], (b)[c_], sum); \
+// scores[t] = Σ row[c]·tile[c] for the vectors t of this work-item.
+#define DOTS(scores, row, tile, columns) \
+  VECTOR scores[TL]; \
+  for (int t_ = 0; t_ < TL; t_++) { \
+    scores[t_] = (VECTOR)(0.0f); \
+  } \
+  for (int c_ = 0; c_ < (columns); c_++) { \
+    const VECTOR left_ = (VECTOR)((row)[c_]); \
+    for (int t_ = 0; t_ < TL; t_++) { \
+      scores[t_] = fma(left_, tile[c_][OWN(t_, NT)], scores[t_]); \
+    } \
+  }
+
+// result[v] += Σ weights[j]·tile[j] for the vectors v of this work-item.
+#define ADD_ROWS(result, own, weights, tile, vectors) \
+  { \
+    VECTOR part_[own]; /* for compilers that keep `result` in memory across barriers */ \
+    for (int v_ = 0; v_ < (own); v_++) { \
+      part_[v_] = result[v_]; \
+    } \
+    for (int j_ = 0; j_ < TILE; j_++) { \
+      const VECTOR weight_ = (VECTOR)((weights)[j_]); \
+      for (int v_ = 0; v_ < (own); v_++) { \
+        part_[v_] = fma(weight_, tile[j_][OWN(v_, vectors)], part_[v_]); \
+      } \
+    } \
+    for (int v_ = 0; v_ < (own); v_++) { \
+      result[v_] = part_[v_]; \
+    } \
+  }
+
+// A work-item's vector number t; the last one again where it has none.
+#define OWN(t, vectors) min((t) * LANES + lane, (vectors) - 1)
+
+#define STORE_ROW(T, y, place, result, own, columns, factor) \
+  for (int v_ = 0; v_ < (own); v_++) { \
+    float parts_[VW]; \
+    VSTORE(result[v_], 0, parts_); \
+    for (int i_ = 0; i_ < VW; i_++) { \
+      const int c_ = (v_ * LANES + lane) * VW + i_; \
+      if (c_ < (columns)) { \
+        STORE(T, y, (place) + c_, parts_[i_] * (factor)); \
+      } \
+    } \
   }
 
 inline int seen(
@@ -84,8 +151,8 @@ kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void attention(
     OUT(F32, log_sum_exp),
     const Attention s) {
   local float qs[TILE][D + 1];
-  local float ks[TILE][D + 1];
-  local float vs[TILE][E + 1];
+  local VECTOR kt[D][NT + 1];
+  local VECTOR vs[TILE][NE + 1];
   local float ps[TILE][TILE + 1];
   GROUP_PLACE;
   HEAD(q);
@@ -95,26 +162,32 @@ kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void attention(
   FROM(mask);
   FROM(state);
   FROM(log_sum_exp);
-  LOAD_TILE(qs, Q, q, s.q.row, first, s.queries, D);
+  LOAD_ROWS(qs, Q, q, s.q.row, first, s.queries, D);
   const INDEX query = first + r;
   float most = -INFINITY;
   float total = 0;
-  float result[EL];
+  VECTOR result[EL];
   for (int e = 0; e < EL; e++) {
-    result[e] = 0;
+    result[e] = (VECTOR)(0.0f);
   }
   const INDEX end = s.causal ? min(s.keys, first + TILE + s.keys - s.queries) : s.keys;
   for (INDEX k0 = 0; k0 < end; k0 += TILE) {
-    LOAD_TILE(ks, K, k, s.k.row, k0, s.keys, D);
-    LOAD_TILE(vs, V, v, s.v.row, k0, s.keys, E);
+    LOAD_TRANSPOSED(kt, K, k, s.k.row, k0, s.keys, D);
+    LOAD_TILE(vs, NE, V, v, s.v.row, k0, s.keys, E);
     barrier(CLK_LOCAL_MEM_FENCE);
-    for (int j = lane; j < TILE; j += LANES) {
-      float score = -INFINITY;
-      if (seen(&s, mask, batch, head, query, k0 + j)) {
-        DOT(sum, qs[r], ks[j], D);
-        score = sum * s.scale;
+    {
+      DOTS(scores, qs[r], kt, D);
+      for (int t = 0; t < TL; t++) {
+        if (t * LANES + lane < NT) {
+          float parts[VW];
+          VSTORE(scores[t] * s.scale, 0, parts);
+          const int from = (t * LANES + lane) * VW;
+          for (int i = 0; i < VW; i++) {
+            ps[r][from + i] =
+                seen(&s, mask, batch, head, query, k0 + from + i) ? parts[i] : -INFINITY;
+          }
+        }
       }
-      ps[r][j] = score;
     }
     barrier(CLK_LOCAL_MEM_FENCE);
     float now = most;
@@ -123,8 +196,8 @@ kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void attention(
     }
     barrier(CLK_LOCAL_MEM_FENCE);
     const float shift = now == -INFINITY ? 0.0f : now;
-    for (int j = lane; j < TILE; j += LANES) {
-      ps[r][j] = exp(ps[r][j] - shift);
+    for (int t = lane; t < NT; t += LANES) {
+      VSTORE(exp(VLOAD(t, ps[r]) - shift), t, ps[r]);
     }
     barrier(CLK_LOCAL_MEM_FENCE);
     float sum = 0;
@@ -143,26 +216,13 @@ kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void attention(
     for (int e = 0; e < EL; e++) {
       result[e] *= fade;
     }
-    for (int j = 0; j < TILE; j++) {
-      const float p = ps[r][j];
-      for (int e = 0; e < EL; e++) {
-        const int c = e * LANES + lane;
-        if (c < E) {
-          result[e] = fma(p, vs[j][c], result[e]);
-        }
-      }
-    }
+    ADD_ROWS(result, EL, ps[r], vs, NE);
     most = now;
     barrier(CLK_LOCAL_MEM_FENCE);
   }
   if (query < s.queries) {
     const float inverse = total == 0 ? 0.0f : 1.0f / total; // 0: the query sees no key
-    for (int e = 0; e < EL; e++) {
-      const int c = e * LANES + lane;
-      if (c < E) {
-        STORE(Y, y, query * s.y.row + c, result[e] * inverse);
-      }
-    }
+    STORE_ROW(Y, y, query * s.y.row, result, EL, E, inverse);
     if (lane == 0) {
       log_sum_exp[pair * s.queries + query] = total == 0 ? -INFINITY : log(total) + most;
     }
@@ -204,8 +264,9 @@ kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void attention_gradien
     const Attention s) {
   local float qs[TILE][D + 1];
   local float dys[TILE][E + 1];
-  local float ks[TILE][D + 1];
-  local float vs[TILE][E + 1];
+  local VECTOR kt[D][NT + 1];
+  local VECTOR vt[E][NT + 1];
+  local VECTOR ks[TILE][ND + 1];
   local float ds[TILE][TILE + 1];
   GROUP_PLACE;
   HEAD(q);
@@ -217,49 +278,47 @@ kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void attention_gradien
   FROM(state);
   FROM(log_sum_exp);
   FROM(delta);
-  LOAD_TILE(qs, Q, q, s.q.row, first, s.queries, D);
-  LOAD_TILE(dys, DY, dy, s.dy.row, first, s.queries, E);
+  LOAD_ROWS(qs, Q, q, s.q.row, first, s.queries, D);
+  LOAD_ROWS(dys, DY, dy, s.dy.row, first, s.queries, E);
   const INDEX query = first + r;
   float shift = query < s.queries ? log_sum_exp[pair * s.queries + query] : 0.0f;
   shift = shift == -INFINITY ? 0.0f : shift;
   const float row_delta = query < s.queries ? delta[pair * s.queries + query] : 0.0f;
-  float result[DL];
+  VECTOR result[DL];
   for (int d = 0; d < DL; d++) {
-    result[d] = 0;
+    result[d] = (VECTOR)(0.0f);
   }
   const INDEX end = s.causal ? min(s.keys, first + TILE + s.keys - s.queries) : s.keys;
   for (INDEX k0 = 0; k0 < end; k0 += TILE) {
-    LOAD_TILE(ks, K, k, s.k.row, k0, s.keys, D);
-    LOAD_TILE(vs, V, v, s.v.row, k0, s.keys, E);
+    LOAD_TRANSPOSED(kt, K, k, s.k.row, k0, s.keys, D);
+    LOAD_TRANSPOSED(vt, V, v, s.v.row, k0, s.keys, E);
+    LOAD_TILE(ks, ND, K, k, s.k.row, k0, s.keys, D);
     barrier(CLK_LOCAL_MEM_FENCE);
-    for (int j = lane; j < TILE; j += LANES) {
-      float value = 0;
-      if (seen(&s, mask, batch, head, query, k0 + j)) {
-        DOT(score, qs[r], ks[j], D);
-        DOT(dp, dys[r], vs[j], E);
-        value = exp(score * s.scale - shift) * (DROP(dp, query, k0 + j) - row_delta) * s.scale;
-      }
-      ds[r][j] = value;
-    }
-    barrier(CLK_LOCAL_MEM_FENCE);
-    for (int j = 0; j < TILE; j++) {
-      const float value = ds[r][j];
-      for (int d = 0; d < DL; d++) {
-        const int c = d * LANES + lane;
-        if (c < D) {
-          result[d] = fma(value, ks[j][c], result[d]);
+    {
+      DOTS(scores, qs[r], kt, D);
+      DOTS(dps, dys[r], vt, E);
+      for (int t = 0; t < TL; t++) {
+        if (t * LANES + lane < NT) {
+          float p[VW];
+          float dp[VW];
+          VSTORE(exp(scores[t] * s.scale - shift), 0, p);
+          VSTORE(dps[t], 0, dp);
+          const int from = (t * LANES + lane) * VW;
+          for (int i = 0; i < VW; i++) {
+            const INDEX key = k0 + from + i;
+            ds[r][from + i] = seen(&s, mask, batch, head, query, key)
+                ? p[i] * (DROP(dp[i], query, key) - row_delta) * s.scale
+                : 0.0f;
+          }
         }
       }
     }
     barrier(CLK_LOCAL_MEM_FENCE);
+    ADD_ROWS(result, DL, ds[r], ks, ND);
+    barrier(CLK_LOCAL_MEM_FENCE);
   }
   if (query < s.queries) {
-    for (int d = 0; d < DL; d++) {
-      const int c = d * LANES + lane;
-      if (c < D) {
-        STORE(DQ, dq, query * s.dq.row + c, result[d]);
-      }
-    }
+    STORE_ROW(DQ, dq, query * s.dq.row, result, DL, D, 1.0f);
   }
 }
 #endif
@@ -280,8 +339,10 @@ kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void attention_gradien
     const Attention s) {
   local float ks[TILE][D + 1];
   local float vs[TILE][E + 1];
-  local float qs[TILE][D + 1];
-  local float dys[TILE][E + 1];
+  local VECTOR qt[D][NT + 1];
+  local VECTOR dyt[E][NT + 1];
+  local VECTOR qs[TILE][ND + 1];
+  local VECTOR dys[TILE][NE + 1];
   local float ps[TILE][TILE + 1];
   local float ds[TILE][TILE + 1];
   GROUP_PLACE;
@@ -297,73 +358,61 @@ kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void attention_gradien
   FROM(delta);
   log_sum_exp += pair * s.queries;
   delta += pair * s.queries;
-  LOAD_TILE(ks, K, k, s.k.row, first, s.keys, D);
-  LOAD_TILE(vs, V, v, s.v.row, first, s.keys, E);
+  LOAD_ROWS(ks, K, k, s.k.row, first, s.keys, D);
+  LOAD_ROWS(vs, V, v, s.v.row, first, s.keys, E);
   const INDEX key = first + r;
-  float k_result[DL];
-  float v_result[EL];
+  VECTOR k_result[DL];
+  VECTOR v_result[EL];
   for (int d = 0; d < DL; d++) {
-    k_result[d] = 0;
+    k_result[d] = (VECTOR)(0.0f);
   }
   for (int e = 0; e < EL; e++) {
-    v_result[e] = 0;
+    v_result[e] = (VECTOR)(0.0f);
   }
   INDEX start = 0;
   if (s.causal) { // the first query that sees this tile's first key
     start = max(first - (s.keys - s.queries), (INDEX)0) / TILE * TILE;
   }
   for (INDEX q0 = start; q0 < s.queries; q0 += TILE) {
-    LOAD_TILE(qs, Q, q, s.q.row, q0, s.queries, D);
-    LOAD_TILE(dys, DY, dy, s.dy.row, q0, s.queries, E);
+    LOAD_TRANSPOSED(qt, Q, q, s.q.row, q0, s.queries, D);
+    LOAD_TRANSPOSED(dyt, DY, dy, s.dy.row, q0, s.queries, E);
+    LOAD_TILE(qs, ND, Q, q, s.q.row, q0, s.queries, D);
+    LOAD_TILE(dys, NE, DY, dy, s.dy.row, q0, s.queries, E);
     barrier(CLK_LOCAL_MEM_FENCE);
-    for (int i = lane; i < TILE; i += LANES) {
-      float weight = 0;
-      float value = 0;
-      const INDEX query = q0 + i;
-      if (seen(&s, mask, batch, head, query, key)) {
-        DOT(score, qs[i], ks[r], D);
-        DOT(dp, dys[i], vs[r], E);
-        float shift = log_sum_exp[query];
-        shift = shift == -INFINITY ? 0.0f : shift;
-        const float p = exp(score * s.scale - shift);
-        weight = DROP(p, query, key);
-        value = p * (DROP(dp, query, key) - delta[query]) * s.scale;
-      }
-      ps[r][i] = weight;
-      ds[r][i] = value;
-    }
-    barrier(CLK_LOCAL_MEM_FENCE);
-    for (int i = 0; i < TILE; i++) {
-      const float weight = ps[r][i];
-      const float value = ds[r][i];
-      for (int e = 0; e < EL; e++) {
-        const int c = e * LANES + lane;
-        if (c < E) {
-          v_result[e] = fma(weight, dys[i][c], v_result[e]);
-        }
-      }
-      for (int d = 0; d < DL; d++) {
-        const int c = d * LANES + lane;
-        if (c < D) {
-          k_result[d] = fma(value, qs[i][c], k_result[d]);
+    {
+      DOTS(scores, ks[r], qt, D);
+      DOTS(dps, vs[r], dyt, E);
+      for (int t = 0; t < TL; t++) {
+        if (t * LANES + lane < NT) {
+          float p[VW];
+          float dp[VW];
+          float shifts[VW];
+          const int from = (t * LANES + lane) * VW;
+          for (int i = 0; i < VW; i++) {
+            const INDEX query = q0 + from + i;
+            const float shift = query < s.queries ? log_sum_exp[query] : 0.0f;
+            shifts[i] = shift == -INFINITY ? 0.0f : shift;
+          }
+          VSTORE(exp(scores[t] * s.scale - VLOAD(0, shifts)), 0, p);
+          VSTORE(dps[t], 0, dp);
+          for (int i = 0; i < VW; i++) {
+            const INDEX query = q0 + from + i;
+            const int is_seen = seen(&s, mask, batch, head, query, key);
+            ps[r][from + i] = is_seen ? DROP(p[i], query, key) : 0.0f;
+            ds[r][from + i] =
+                is_seen ? p[i] * (DROP(dp[i], query, key) - delta[query]) * s.scale : 0.0f;
+          }
         }
       }
     }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    ADD_ROWS(v_result, EL, ps[r], dys, NE);
+    ADD_ROWS(k_result, DL, ds[r], qs, ND);
     barrier(CLK_LOCAL_MEM_FENCE);
   }
   if (key < s.keys) {
-    for (int d = 0; d < DL; d++) {
-      const int c = d * LANES + lane;
-      if (c < D) {
-        STORE(DK, dk, key * s.dk.row + c, k_result[d]);
-      }
-    }
-    for (int e = 0; e < EL; e++) {
-      const int c = e * LANES + lane;
-      if (c < E) {
-        STORE(DV, dv, key * s.dv.row + c, v_result[e]);
-      }
-    }
+    STORE_ROW(DK, dk, key * s.dk.row, k_result, DL, D, 1.0f);
+    STORE_ROW(DV, dv, key * s.dv.row, v_result, EL, E, 1.0f);
   }
 }
 #endif

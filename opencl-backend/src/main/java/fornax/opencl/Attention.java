@@ -7,11 +7,42 @@ import fornax.backend.NdArray;
 import fornax.backend.Philox;
 import fornax.backend.Workspace;
 import java.nio.ByteBuffer;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /// Launches `attention.cl`.
 final class Attention {
-  private static final int[][] TILES = {{32, 4}, {16, 4}, {8, 8}}; // rows, work-items of a row
+  /// How a group is laid out: see attention.cl for the letters.
+  private record Tile(int rows, int lanes, int vector) {
+    // Of a row of `columns` elements that is kept in vectors, one of which avoids bank conflicts.
+    private long vectors(long columns) {
+      return (Grid.ceilDiv(columns, vector) + 1) * vector;
+    }
+
+    long forwardFloats(long d, long e) {
+      return rows * (d + 1) + d * vectors(rows) + rows * vectors(e) + rows * (rows + 1L);
+    }
+
+    long queryGradientFloats(long d, long e) {
+      return rows * (d + e + 2) + (d + e) * vectors(rows) + rows * vectors(d) + rows * (rows + 1L);
+    }
+
+    long keyGradientFloats(long d, long e) {
+      return queryGradientFloats(d, e) + rows * vectors(e) + rows * (rows + 1L);
+    }
+  }
+
+  /// What a kernel keeps in local memory.
+  private interface LocalFloats {
+    long of(Tile tile, long d, long e);
+  }
+
+  private static final List<Tile> TILES =
+      List.of(new Tile(32, 4, 4), new Tile(16, 4, 4), new Tile(8, 8, 4));
+
+  /// On a processor a work-item has a row to itself, in the widest vectors.
+  private static final List<Tile> PROCESSOR_TILES =
+      List.of(new Tile(32, 1, 16), new Tile(16, 1, 16));
 
   private final OpenClQueue queue;
   private final Tuning tuning;
@@ -25,16 +56,15 @@ final class Attention {
 
   /// Whether heads of this size fit into local memory.
   boolean fits(NdArray q, NdArray v) {
-    return tile(q.dim(3), v.dim(3)) != null;
+    return tile(Tile::keyGradientFloats, q.dim(3), v.dim(3)) != null;
   }
 
   // The largest tile whose arrays fit into local memory, with a part left to the driver.
-  private int @Nullable [] tile(long d, long e) {
-    for (int[] tile : TILES) {
-      long rows = tile[0];
-      long floats = 2 * rows * (d + 1) + 2 * rows * (e + 1) + 2 * rows * (rows + 1);
-      if (4 * floats + 512 <= queue.device().localBytes()
-          && rows * tile[1] <= queue.device().groupLimit()) {
+  private @Nullable Tile tile(LocalFloats floats, long d, long e) {
+    OpenClDevice device = queue.device();
+    for (Tile tile : device.kind() == OpenClDevice.Kind.CPU ? PROCESSOR_TILES : TILES) {
+      if (4 * floats.of(tile, d, e) + 512 <= device.localBytes()
+          && (long) tile.rows() * tile.lanes() <= device.groupLimit()) {
         return tile;
       }
     }
@@ -56,6 +86,7 @@ final class Attention {
     launch(
         op,
         "attention",
+        Tile::forwardFloats,
         inputs(op, q, k, v, options) + Types.option(op, "Y", y),
         q.dim(2),
         q,
@@ -95,7 +126,7 @@ final class Attention {
           Kernel.Spec.of(
               "attention",
               "attention_delta",
-              "-D TILE=1 -D LANES=1 -D DROPOUT=0 -D D=1 -D E="
+              "-D TILE=1 -D LANES=1 -D VW=1 -D DROPOUT=0 -D D=1 -D E="
                   + v.dim(3)
                   + Types.option(op, "Y", y)
                   + Types.option(op, "DY", dy)),
@@ -107,6 +138,7 @@ final class Attention {
       launch(
           op,
           "attention_gradient_q",
+          Tile::queryGradientFloats,
           options1 + Types.option(op, "DQ", dq),
           q.dim(2),
           q,
@@ -124,6 +156,7 @@ final class Attention {
       launch(
           op,
           "attention_gradient_kv",
+          Tile::keyGradientFloats,
           options1 + Types.option(op, "DK", dk) + Types.option(op, "DV", dv),
           k.dim(2),
           q,
@@ -154,12 +187,13 @@ final class Attention {
   private void launch(
       String op,
       String kernel,
+      LocalFloats floats,
       String options,
       long rows,
       NdArray q,
       NdArray v,
       Object... arguments) {
-    int[] tile = tile(q.dim(3), v.dim(3));
+    Tile tile = tile(floats, q.dim(3), v.dim(3));
     if (tile == null) {
       throw new IllegalStateException(op + ": heads do not fit; got " + q + " and " + v);
     }
@@ -169,15 +203,18 @@ final class Attention {
             "attention",
             kernel,
             "-D TILE="
-                + tile[0]
+                + tile.rows()
                 + " -D LANES="
-                + tile[1]
+                + tile.lanes()
+                + " -D VW="
+                + tile.vector()
                 + " -D D="
                 + q.dim(3)
                 + " -D E="
                 + v.dim(3)
                 + options),
-        Grid.groups(Grid.ceilDiv(rows, tile[0]), q.dim(0) * q.dim(1), tile[0] * tile[1]),
+        Grid.groups(
+            Grid.ceilDiv(rows, tile.rows()), q.dim(0) * q.dim(1), tile.rows() * tile.lanes()),
         arguments);
   }
 
