@@ -18,6 +18,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.SequencedMap;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
@@ -28,6 +29,7 @@ import org.jspecify.annotations.Nullable;
 /// numbers; where the file also has PyTorch's own float32 numbers, their error stands in the note.
 public final class Golden {
   static final String OPERATORS = "ops_golden.safetensors";
+  static final String LAYERS = "layers_golden.safetensors";
   static final String MODEL_WEIGHTS = "tiny_gpt2.safetensors";
   static final String MODEL = "tiny_gpt2_golden.safetensors";
 
@@ -44,9 +46,9 @@ public final class Golden {
     return new Golden(null);
   }
 
-  /// The numbers in `folder`.
+  /// The numbers in `folder`, in which `layers_golden.safetensors` may be missing.
   ///
-  /// @throws NoSuchFileException if one of its three files is missing
+  /// @throws NoSuchFileException if one of its three other files is missing
   public static Golden in(Path folder) throws NoSuchFileException {
     for (String name : List.of(OPERATORS, MODEL_WEIGHTS, MODEL)) {
       if (!Files.isRegularFile(folder.resolve(name))) {
@@ -72,15 +74,23 @@ public final class Golden {
 
   /// Runs every operator's case, in the order of their names.
   ///
-  /// @throws IOException if the file cannot be read
+  /// @throws IOException if a file cannot be read
   public List<CaseResult> operators(Backend backend) throws IOException {
-    List<CaseResult> results = new ArrayList<>();
-    try (SafeTensors file = open(OPERATORS)) {
+    SequencedMap<String, CaseResult> results = new TreeMap<>();
+    run(backend, OPERATORS, results);
+    if (folder == null || Files.isRegularFile(folder.resolve(LAYERS))) {
+      run(backend, LAYERS, results);
+    }
+    return List.copyOf(results.values());
+  }
+
+  private void run(Backend backend, String name, Map<String, CaseResult> results)
+      throws IOException {
+    try (SafeTensors file = open(name)) {
       for (Case golden : cases(file).values()) {
-        results.add(run(backend, golden));
+        results.put(golden.name(), run(backend, golden));
       }
     }
-    return results;
   }
 
   /// Runs the whole model: logits, loss, gradients, training steps and greedy continuation.

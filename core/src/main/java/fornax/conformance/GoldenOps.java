@@ -7,6 +7,7 @@ import fornax.backend.AdamWSlot;
 import fornax.backend.Backend;
 import fornax.backend.Conv2dOptions;
 import fornax.backend.NdArray;
+import fornax.backend.Pool2dOptions;
 import fornax.io.HostTensor;
 import fornax.tensor.AttentionSpec;
 import fornax.tensor.LossOptions;
@@ -43,6 +44,17 @@ final class GoldenOps {
           "cross_entropy",
           "embedding",
           "conv2d",
+          "max_pool2d",
+          "avg_pool2d",
+          "batch_norm",
+          "sort",
+          "cumsum",
+          "logsumexp",
+          "var",
+          "cosine_similarity",
+          "logsigmoid",
+          "bce_with_logits",
+          "mse",
           "adamw",
           "clip_grad_norm" ->
           null;
@@ -97,6 +109,20 @@ final class GoldenOps {
       case "conv2d" ->
           get(golden, inputs, "x")
               .conv2d(get(golden, inputs, "w"), inputs.get("b"), conv2dOptions(with));
+      case "max_pool2d" -> get(golden, inputs, "x").maxPool2d(pool2dOptions(with));
+      case "avg_pool2d" -> get(golden, inputs, "x").avgPool2d(pool2dOptions(with));
+      case "batch_norm" -> batchNorm(golden, inputs);
+      case "sort" ->
+          get(golden, inputs, "x").sort(with.integer("dim"), with.flag("descending")).values();
+      case "cumsum" -> get(golden, inputs, "x").cumulativeSum(with.integer("dim"));
+      case "logsumexp" -> get(golden, inputs, "x").logSumExp(with.integer("dim"));
+      case "var" -> get(golden, inputs, "x").variance(with.integer("dim"));
+      case "cosine_similarity" ->
+          get(golden, inputs, "a").cosineSimilarity(get(golden, inputs, "b"), with.integer("dim"));
+      case "logsigmoid" -> get(golden, inputs, "x").logSigmoid();
+      case "bce_with_logits" ->
+          get(golden, inputs, "x").binaryCrossEntropyWithLogits(get(golden, inputs, "t"));
+      case "mse" -> get(golden, inputs, "x").meanSquaredError(get(golden, inputs, "t"));
       case "causal_attention" ->
           Tensor.attention(
               get(golden, inputs, "q"),
@@ -130,6 +156,23 @@ final class GoldenOps {
       throw new IOException("golden: no input " + name + " of " + golden.name());
     }
     return input;
+  }
+
+  private static Tensor batchNorm(Golden.Case golden, Map<String, Tensor> inputs)
+      throws IOException {
+    Tensor x = get(golden, inputs, "x");
+    Tensor w = get(golden, inputs, "w");
+    Tensor b = get(golden, inputs, "b");
+    double epsilon = golden.parameters().number("eps");
+    return golden.parameters().flag("training")
+        ? x.batchNorm(w, b, epsilon).values()
+        : x.batchNorm(w, b, get(golden, inputs, "mean"), get(golden, inputs, "variance"), epsilon);
+  }
+
+  private static Pool2dOptions pool2dOptions(Parameters with) throws IOException {
+    return Pool2dOptions.of(with.integer("kernel_size"))
+        .withStride(with.integer("stride"))
+        .withPadding(with.integer("padding"));
   }
 
   private static Conv2dOptions conv2dOptions(Parameters with) throws IOException {

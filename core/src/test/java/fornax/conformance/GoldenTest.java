@@ -15,6 +15,7 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.TreeMap;
@@ -31,7 +32,8 @@ class GoldenTest {
 
   @BeforeEach
   void copyTheBuiltInFiles() throws IOException {
-    for (String name : new String[] {Golden.OPERATORS, Golden.MODEL, Golden.MODEL_WEIGHTS}) {
+    for (String name :
+        List.of(Golden.OPERATORS, Golden.LAYERS, Golden.MODEL, Golden.MODEL_WEIGHTS)) {
       try (InputStream in = Objects.requireNonNull(Golden.class.getResourceAsStream(name), name)) {
         Files.copy(in, folder.resolve(name));
       }
@@ -63,9 +65,11 @@ class GoldenTest {
   @Test
   void operators_haveOneResultForEachCase() throws IOException {
     Map<String, CaseResult> results = operators();
-    try (SafeTensors file = SafeTensors.open(folder.resolve(Golden.OPERATORS))) {
-      for (String name : file.metadata().keySet()) {
-        assertTrue(name.equals("torch") || results.containsKey(name), name);
+    for (String golden : List.of(Golden.OPERATORS, Golden.LAYERS)) {
+      try (SafeTensors file = SafeTensors.open(folder.resolve(golden))) {
+        for (String name : file.metadata().keySet()) {
+          assertTrue(name.equals("torch") || results.containsKey(name), name);
+        }
       }
     }
     results.values().forEach(result -> assertTrue(result.passed(), result::toString));
@@ -93,6 +97,7 @@ class GoldenTest {
     SafeTensors.write(
         folder.resolve(Golden.OPERATORS), tensors, Map.of("softmax.bad", "{\"dim\": 3}"));
 
+    Files.delete(folder.resolve(Golden.LAYERS));
     Map<String, CaseResult> results = operators();
     assertEquals(5, results.size());
     assertTrue(get(results, "matmul.new.nn").passed());
