@@ -365,6 +365,19 @@ public interface Backend extends Primitives {
     Gradients.sumChannels(this, dy, dBias, accumulate);
   }
 
+  /// `columns` = what each element of the filter meets at each position, 0 outside the images: what
+  /// the default bodies of convolution multiply the filters by. Shapes: `x [N, C, H, W]`,
+  /// contiguous, `→ columns [N, C, h, w, H', W']` of any layout.
+  default void unfold2d(NdArray x, Conv2dOptions options, NdArray columns) {
+    Conv2dBody.unfold(this, x, options, columns);
+  }
+
+  /// `x` = the sum of what [#unfold2d(NdArray, Conv2dOptions, NdArray)] would take from each
+  /// element: its gradient. Both contiguous.
+  default void fold2d(NdArray columns, Conv2dOptions options, NdArray x) {
+    Conv2dBody.fold(this, columns, options, x);
+  }
+
   // ---- pooling
 
   /// `y` = the largest element of each window, and `places` (I32) which of the window's elements

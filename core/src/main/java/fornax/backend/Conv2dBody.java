@@ -12,7 +12,7 @@ final class Conv2dBody {
   private static final long MAX_COLUMN_ELEMENTS = 1 << 24;
 
   private final Backend b;
-  private final Windows windows;
+  private final Conv2dOptions options;
   private final int groups;
   private final long channels; // of a group
   private final long filters; // of a group
@@ -21,7 +21,7 @@ final class Conv2dBody {
 
   private Conv2dBody(Backend b, NdArray w, NdArray y, Conv2dOptions options) {
     this.b = b;
-    this.windows = new Windows(options.stride(), options.padding(), options.dilation());
+    this.options = options;
     this.groups = options.groups();
     this.channels = w.dim(1);
     this.filters = w.dim(0) / groups;
@@ -30,7 +30,11 @@ final class Conv2dBody {
   }
 
   static Extent extent(NdArray images) {
-    return new Extent(Math.toIntExact(images.dim(2)), Math.toIntExact(images.dim(3)));
+    return extent(images, 2);
+  }
+
+  private static Extent extent(NdArray x, int axis) {
+    return new Extent(Math.toIntExact(x.dim(axis)), Math.toIntExact(x.dim(axis + 1)));
   }
 
   private long depth() {
@@ -50,17 +54,39 @@ final class Conv2dBody {
   // x [n, C, H, W] → [G, depth, n, positions], or [n, G, depth, positions].
   private NdArray columns(Workspace work, NdArray x, boolean imagesInside) {
     long n = x.dim(0);
-    NdArray seen = windows.all(windows.pad(b, work, x, 0), kernel, output);
-    long depth = depth();
-    if (!imagesInside) {
-      NdArray columns = work.allocate(x.dtype(), Shape.of(n, groups, depth, positions()));
-      b.copy(seen, columns.reshape(seen.shape()));
-      return columns;
-    }
-    NdArray columns = work.allocate(x.dtype(), Shape.of(groups, depth, n, positions()));
-    NdArray turned = seen.permute(1, 2, 3, 0, 4, 5);
-    b.copy(turned, columns.reshape(turned.shape()));
+    Shape shape =
+        imagesInside
+            ? Shape.of(groups, depth(), n, positions())
+            : Shape.of(n, groups, depth(), positions());
+    NdArray columns = work.allocate(x.dtype(), shape);
+    b.unfold2d(x, options, imagesInside ? byImages(columns, n) : byWindows(columns, n));
     return columns;
+  }
+
+  // [n, G, depth, positions] → [n, C, h, w, height, width]
+  private NdArray byWindows(NdArray columns, long n) {
+    return columns.reshape(
+        Shape.of(
+            n,
+            groups * channels,
+            kernel.height(),
+            kernel.width(),
+            output.height(),
+            output.width()));
+  }
+
+  // [G, depth, n, positions] → [n, C, h, w, height, width]
+  private NdArray byImages(NdArray columns, long n) {
+    return columns
+        .reshape(
+            Shape.of(
+                groups * channels,
+                kernel.height(),
+                kernel.width(),
+                n,
+                output.height(),
+                output.width()))
+        .permute(3, 0, 1, 2, 4, 5);
   }
 
   // w [O, C/G, h, w] → [n, G, O/G, depth].
@@ -119,34 +145,43 @@ final class Conv2dBody {
       NdArray columns = work.allocate(type, Shape.of(n, groups, depth(), positions()));
       NdArray products = dy.reshape(Shape.of(n, groups, filters, positions()));
       b.matmul(rows(w, n).transpose(), products, columns, false);
-      NdArray seen =
-          columns.reshape(
-              Shape.of(
-                  n,
-                  groups * channels,
-                  (long) kernel.height() * kernel.width(),
-                  output.height(),
-                  output.width()));
-      NdArray sum = windows.zeros(b, work, type, dx.shape());
-      for (int row = 0; row < kernel.height(); row++) {
-        for (int column = 0; column < kernel.width(); column++) {
-          NdArray met = windows.at(sum, row, column, output);
-          int element = row * kernel.width() + column;
-          b.binary(Binary.ADD, met, select(seen, element), met);
-        }
-      }
-      b.copy(windows.inside(sum), dx);
+      b.fold2d(byWindows(columns, n), options, dx);
     }
   }
 
-  // x [n, C, k, h, w] → [n, C, h, w].
-  private static NdArray select(NdArray x, int element) {
-    long[] strides = x.layout().strides();
-    return x.view(
+  static void unfold(Backend b, NdArray x, Conv2dOptions options, NdArray columns) {
+    Windows windows = new Windows(options.stride(), options.padding(), options.dilation());
+    try (var work = new Workspace(b.memory())) {
+      NdArray padded = windows.pad(b, work, x, 0);
+      b.copy(windows.all(padded, extent(columns, 2), extent(columns, 4)), columns);
+    }
+  }
+
+  static void fold(Backend b, NdArray columns, Conv2dOptions options, NdArray x) {
+    Windows windows = new Windows(options.stride(), options.padding(), options.dilation());
+    Extent kernel = extent(columns, 2);
+    Extent output = extent(columns, 4);
+    try (var work = new Workspace(b.memory())) {
+      NdArray sum = windows.zeros(b, work, Backend.arithmetic(x), x.shape());
+      for (int row = 0; row < kernel.height(); row++) {
+        for (int column = 0; column < kernel.width(); column++) {
+          NdArray met = windows.at(sum, row, column, output);
+          b.binary(Binary.ADD, met, select(columns, row, column), met);
+        }
+      }
+      b.copy(windows.inside(sum), x);
+    }
+  }
+
+  // [n, C, h, w, height, width] → [n, C, height, width]
+  private static NdArray select(NdArray columns, int row, int column) {
+    NdArray one = columns.slice(2, row, row + 1).slice(3, column, column + 1);
+    long[] strides = one.layout().strides();
+    return one.view(
         Layout.of(
-            x.shape().without(2),
-            new long[] {strides[0], strides[1], strides[3], strides[4]},
-            x.layout().offset() + element * strides[2]));
+            one.shape().without(3).without(2),
+            new long[] {strides[0], strides[1], strides[4], strides[5]},
+            one.layout().offset()));
   }
 
   static void weightGradient(

@@ -377,6 +377,14 @@ public final class OpCases {
             .on(shape(2, 6, 7, 5), shape(9, 2, 3, 3), shape(9)),
         convolution("conv2d.depthwise", plain.withGroups(7).withPadding(1).withStride(2))
             .on(shape(2, 7, 9, 9), shape(7, 1, 3, 3), shape(7)),
+        OpCase.of("unfold2d", x -> x.unfold2d(Extent.of(3, 2), plain.withPadding(1)))
+            .on(shape(2, 3, 9, 7), shape(1, 7, 5, 31).transposed(), shape(0, 3, 5, 5))
+            .reducing(),
+        OpCase.of(
+                "unfold2d.dilatedAndStrided",
+                x -> x.unfold2d(Extent.of(2, 3), plain.withDilation(Extent.of(3, 2)).withStride(2)))
+            .on(shape(2, 3, 9, 7), shape(3, 33, 5, 6).sliced())
+            .reducing(),
         OpCase.of("conv2d.plain", (x, w) -> x.conv2d(w, null))
             .on(shape(2, 3, 6, 7), shape(5, 3, 3, 3))
             .on(shape(1, 1, 1, 5), shape(1, 1, 1, 3))

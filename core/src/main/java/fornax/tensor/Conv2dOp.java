@@ -15,19 +15,7 @@ final class Conv2dOp {
     Tensor[] inputs = bias == null ? new Tensor[] {x, w} : new Tensor[] {x, w, bias};
     try (var call = Call.of("conv2d", inputs)) {
       check(call, x, w, bias, options);
-      Extent output = options.output(extent(x), extent(w));
-      if (output.height() < 1 || output.width() < 1) {
-        throw new ShapeException(
-            "conv2d: the filter is larger than the padded image; got x "
-                + x.shape()
-                + ", w "
-                + w.shape()
-                + ", padding "
-                + options.padding()
-                + ", dilation "
-                + options.dilation()
-                + "; need a smaller filter or more padding");
-      }
+      Extent output = output(call, x, extent(w), options);
       NdArray images = call.contiguous(x);
       NdArray filters = call.contiguous(w);
       NdArray y =
@@ -35,6 +23,52 @@ final class Conv2dOp {
       call.backend.conv2d(images, filters, bias == null ? null : call.contiguous(bias), options, y);
       return call.result(y, g -> gradient(g, options), images, filters);
     }
+  }
+
+  static Tensor unfold(Tensor x, Extent kernel, Conv2dOptions options) {
+    try (var call = Call.of("unfold2d", x)) {
+      call.needFloating(x);
+      if (x.rank() != 4) {
+        throw new ShapeException("unfold2d: not images; got " + x.shape() + "; need [N, C, H, W]");
+      }
+      Extent output = output(call, x, kernel, options);
+      NdArray columns =
+          call.allocate(
+              x.dtype(),
+              Shape.of(
+                  x.dim(0),
+                  x.dim(1),
+                  kernel.height(),
+                  kernel.width(),
+                  output.height(),
+                  output.width()));
+      call.backend.unfold2d(call.contiguous(x), options, columns);
+      return call.result(
+          columns,
+          g -> {
+            NdArray dx = g.like(0);
+            g.backend().fold2d(g.contiguousDy(), options, dx);
+            g.give(0, dx);
+          });
+    }
+  }
+
+  private static Extent output(Call call, Tensor x, Extent kernel, Conv2dOptions options) {
+    Extent output = options.output(extent(x), kernel);
+    if (output.height() < 1 || output.width() < 1) {
+      throw new ShapeException(
+          call.op
+              + ": the filter is larger than the padded image; got x "
+              + x.shape()
+              + ", filter "
+              + kernel
+              + ", padding "
+              + options.padding()
+              + ", dilation "
+              + options.dilation()
+              + "; need a smaller filter or more padding");
+    }
+    return output;
   }
 
   private static void gradient(Backprop g, Conv2dOptions options) {

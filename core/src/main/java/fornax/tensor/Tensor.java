@@ -8,6 +8,7 @@ import fornax.backend.Backend;
 import fornax.backend.Binary;
 import fornax.backend.Compare;
 import fornax.backend.Conv2dOptions;
+import fornax.backend.Extent;
 import fornax.backend.NdArray;
 import fornax.backend.Owner;
 import fornax.backend.Pool2dOptions;
@@ -960,6 +961,13 @@ public final class Tensor implements AutoCloseable {
   /// The same with stride 1, without padding, dilation and groups.
   public Tensor conv2d(Tensor w, @Nullable Tensor bias) {
     return Conv2dOp.apply(this, w, bias, Conv2dOptions.DEFAULT);
+  }
+
+  /// What each element of a filter of the size `kernel` meets at each position, 0 outside the
+  /// images; groups do not matter. Shapes: `x [N, C, H, W] → [N, C, h, w, H', W']`, sizes as those
+  /// of [#conv2d(Tensor, Tensor, Conv2dOptions)].
+  public Tensor unfold2d(Extent kernel, Conv2dOptions options) {
+    return Conv2dOp.unfold(this, kernel, options);
   }
 
   /// The largest element of each window of images `[N, C, H, W]`, as PyTorch's; the gradient goes

@@ -90,8 +90,8 @@ class TensorErrorsTest extends Fixture {
             "conv2d: bias and w do not fit; got bias [3] and w [4, 3, 3, 3]; need bias [4]",
             () -> floats(2, 3, 5, 5).conv2d(floats(4, 3, 3, 3), floats(3))),
         wrong(
-            "conv2d: the filter is larger than the padded image; got x [2, 3, 2, 5], w [4, 3, 3,"
-                + " 3], padding 0×0, dilation 1×1; need a smaller filter or more padding",
+            "conv2d: the filter is larger than the padded image; got x [2, 3, 2, 5], filter 3×3,"
+                + " padding 0×0, dilation 1×1; need a smaller filter or more padding",
             () -> floats(2, 3, 2, 5).conv2d(floats(4, 3, 3, 3), null)),
         wrong(
             "conv2d: options out of range; got stride 0×0, padding 0×0, dilation 1×1, groups 1;"

@@ -5,10 +5,12 @@ import fornax.backend.AttentionOptions;
 import fornax.backend.Backend;
 import fornax.backend.Binary;
 import fornax.backend.Compare;
+import fornax.backend.Conv2dOptions;
 import fornax.backend.CrossEntropyOptions;
 import fornax.backend.KernelTime;
 import fornax.backend.Memory;
 import fornax.backend.NdArray;
+import fornax.backend.Pool2dOptions;
 import fornax.backend.Readback;
 import fornax.backend.Reduce;
 import fornax.backend.Unary;
@@ -28,6 +30,8 @@ final class OpenClBackend implements Backend {
   private final Scan scan;
   private final Sort sort;
   private final Matmul matmul;
+  private final Conv2d conv2d;
+  private final Pool2d pool2d;
   private final Gather gather;
   private final Dropout dropout;
   private final Softmax softmax;
@@ -52,6 +56,8 @@ final class OpenClBackend implements Backend {
     scan = new Scan(queue, tuning);
     sort = new Sort(queue, tuning, memory);
     matmul = new Matmul(queue, tuning);
+    conv2d = new Conv2d(queue, tuning);
+    pool2d = new Pool2d(queue, tuning);
     gather = new Gather(queue, tuning, elementwise, memory);
     dropout = new Dropout(queue, tuning);
     softmax = new Softmax(queue, tuning);
@@ -344,6 +350,42 @@ final class OpenClBackend implements Backend {
       NdArray dLosses,
       NdArray dx) {
     crossEntropy.gradient(x, targets, options, logSumExp, dLosses, dx);
+  }
+
+  // ---- convolution and pooling
+
+  @Override
+  public void unfold2d(NdArray x, Conv2dOptions options, NdArray columns) {
+    if (Conv2d.unfolds(columns)) {
+      conv2d.unfold(x, options, columns);
+    } else {
+      Backend.super.unfold2d(x, options, columns);
+    }
+  }
+
+  @Override
+  public void fold2d(NdArray columns, Conv2dOptions options, NdArray x) {
+    conv2d.fold(columns, options, x);
+  }
+
+  @Override
+  public void maxPool2d(NdArray x, Pool2dOptions options, NdArray y, NdArray places) {
+    pool2d.max(x, options, y, places);
+  }
+
+  @Override
+  public void maxPool2dGradient(NdArray places, NdArray dy, Pool2dOptions options, NdArray dx) {
+    pool2d.maxGradient(places, dy, options, dx);
+  }
+
+  @Override
+  public void avgPool2d(NdArray x, Pool2dOptions options, NdArray y) {
+    pool2d.mean(x, options, y);
+  }
+
+  @Override
+  public void avgPool2dGradient(NdArray dy, Pool2dOptions options, NdArray dx) {
+    pool2d.meanGradient(dy, options, dx);
   }
 
   // ---- by index
