@@ -5,9 +5,11 @@ import fornax.backend.AttentionOptions;
 import fornax.backend.Backend;
 import fornax.backend.Binary;
 import fornax.backend.Compare;
+import fornax.backend.Conv2dOptions;
 import fornax.backend.CrossEntropyOptions;
 import fornax.backend.Memory;
 import fornax.backend.NdArray;
+import fornax.backend.Pool2dOptions;
 import fornax.backend.Readback;
 import fornax.backend.Reduce;
 import fornax.backend.SgdSlot;
@@ -30,6 +32,8 @@ final class CudaBackend implements Backend {
   private final Indexing indexing;
   private final Matmul matmul;
   private final Attention attention;
+  private final Conv2d conv2d;
+  private final Pool2d pool2d;
   private final Optimizers optimizers;
 
   CudaBackend(CudaDevice device) {
@@ -40,6 +44,8 @@ final class CudaBackend implements Backend {
     indexing = new Indexing(device, elementwise, reduction);
     matmul = new Matmul(device, elementwise, normalization, CudaProbe.get().cublasLibrary.found());
     attention = new Attention(device);
+    conv2d = new Conv2d(device);
+    pool2d = new Pool2d(device);
     optimizers = new Optimizers(device);
   }
 
@@ -362,6 +368,40 @@ final class CudaBackend implements Backend {
     if (!normalization.crossEntropyGradient(x, targets, options, logSumExp, dLosses, dx)) {
       Backend.super.crossEntropyGradient(x, targets, options, logSumExp, dLosses, dx);
     }
+  }
+
+  // ---- convolution and pooling
+
+  @Override
+  public void unfold2d(NdArray x, Conv2dOptions options, NdArray columns) {
+    if (!conv2d.unfold(x, options, columns)) {
+      Backend.super.unfold2d(x, options, columns);
+    }
+  }
+
+  @Override
+  public void fold2d(NdArray columns, Conv2dOptions options, NdArray x) {
+    conv2d.fold(columns, options, x);
+  }
+
+  @Override
+  public void maxPool2d(NdArray x, Pool2dOptions options, NdArray y, NdArray places) {
+    pool2d.max(x, options, y, places);
+  }
+
+  @Override
+  public void maxPool2dGradient(NdArray places, NdArray dy, Pool2dOptions options, NdArray dx) {
+    pool2d.maxGradient(places, dy, options, dx);
+  }
+
+  @Override
+  public void avgPool2d(NdArray x, Pool2dOptions options, NdArray y) {
+    pool2d.mean(x, options, y);
+  }
+
+  @Override
+  public void avgPool2dGradient(NdArray dy, Pool2dOptions options, NdArray dx) {
+    pool2d.meanGradient(dy, options, dx);
   }
 
   // ---- by index

@@ -8,6 +8,8 @@ import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 import fornax.array.DType;
 import fornax.array.Shape;
 import fornax.backend.Backend;
+import fornax.backend.Conv2dOptions;
+import fornax.backend.Pool2dOptions;
 import fornax.backend.Unary;
 import fornax.backend.reference.ReferenceBackend;
 import fornax.cuda.softwaredevice.SoftwareDevice;
@@ -261,6 +263,34 @@ class KernelMutantsTest {
             "forward",
             ILLEGAL_ADDRESS),
         caught(
+            "the edge of an image under a filter",
+            Edit.of("conv2d", "column >= 0 && column < f.width", "true"),
+            KernelMutantsTest::convolution,
+            "ORDER",
+            "forward",
+            ILLEGAL_ADDRESS + "|" + WRONG),
+        caught(
+            "the last columns of a convolution's gradient",
+            Edit.of("conv2d", "right / f.strideX >= f.outWidth", "false"),
+            KernelMutantsTest::convolutionGradient,
+            "ORDER",
+            "forward",
+            ILLEGAL_ADDRESS + "|" + WRONG),
+        caught(
+            "the edge of an image under a window",
+            Edit.of("pool2d", "min(s.left + w.windowWidth, w.width)", "s.left + w.windowWidth"),
+            KernelMutantsTest::maxPool2d,
+            "ORDER",
+            "forward",
+            ILLEGAL_ADDRESS + "|" + WRONG),
+        caught(
+            "the last windows of a pool's gradient",
+            Edit.of("pool2d", "min(column / w.strideX + 1, w.outWidth)", "column / w.strideX + 1"),
+            KernelMutantsTest::avgPool2dGradient,
+            "ORDER",
+            "forward",
+            ILLEGAL_ADDRESS + "|" + WRONG),
+        caught(
             "the edge of a product",
             Edit.of("matmul", "row < p.M && column < p.N", "true"),
             KernelMutantsTest::product,
@@ -432,6 +462,35 @@ class KernelMutantsTest {
 
   private static double[] product(Backend backend) {
     return in(b -> numbers(b, 70, 40).matmul(numbers(b, 40, 70)), backend);
+  }
+
+  private static final Conv2dOptions FILTER = Conv2dOptions.DEFAULT.withStride(2).withPadding(1);
+  private static final Pool2dOptions WINDOW = Pool2dOptions.of(3).withStride(2).withPadding(1);
+
+  private static double[] convolution(Backend backend) {
+    return in(b -> numbers(b, 2, 3, 6, 5).conv2d(numbers(b, 4, 3, 3, 3), null, FILTER), backend);
+  }
+
+  private static double[] convolutionGradient(Backend backend) {
+    return in(
+        b -> {
+          Tensor x = numbers(b, 2, 3, 6, 6).requiresGrad(true);
+          return gradient(x, x.conv2d(numbers(b, 4, 3, 3, 3), null, FILTER));
+        },
+        backend);
+  }
+
+  private static double[] maxPool2d(Backend backend) {
+    return in(b -> numbers(b, 2, 3, 6, 5).maxPool2d(WINDOW), backend);
+  }
+
+  private static double[] avgPool2dGradient(Backend backend) {
+    return in(
+        b -> {
+          Tensor x = numbers(b, 2, 3, 6, 7).requiresGrad(true);
+          return gradient(x, x.avgPool2d(Pool2dOptions.of(2)));
+        },
+        backend);
   }
 
   private static double[] embeddingGradient(Backend backend) {

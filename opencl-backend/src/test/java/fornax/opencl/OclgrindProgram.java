@@ -37,6 +37,9 @@ final class OclgrindProgram {
           "attention.dropout",
           "crossEntropy",
           "embedding",
+          "conv2d.strided",
+          "maxPool2d.padded",
+          "avgPool2d.uneven",
           "topK",
           "dropout");
   private static final long MOST_ELEMENTS = 700; // Oclgrind interprets
