@@ -146,8 +146,9 @@ public final class Backends {
     return backend;
   }
 
-  /// Makes `backend` the device of all threads where none is named.
-  public static void setCurrent(Backend backend) {
+  /// Makes `backend` the device of all threads where none is named; null: [Settings#device()]
+  /// again.
+  public static void setCurrent(@Nullable Backend backend) {
     current = backend;
   }
 }
