@@ -2,7 +2,6 @@ package fornax.data;
 
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
-import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.CharBuffer;
 import java.nio.charset.CharsetDecoder;
@@ -11,9 +10,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
-import java.util.HexFormat;
 import java.util.List;
 import javax.xml.stream.XMLInputFactory;
 import javax.xml.stream.XMLStreamConstants;
@@ -221,43 +217,5 @@ public final class Texts {
       }
     }
     xml.close();
-  }
-
-  /// A file of a dependency, known by its checksum.
-  private record Resource(String path, String sha256) {
-    byte[] read(String dependency) throws IOException {
-      ClassLoader loader = Texts.class.getClassLoader();
-      try (InputStream in =
-          loader == null
-              ? ClassLoader.getSystemResourceAsStream(path)
-              : loader.getResourceAsStream(path)) {
-        if (in == null) {
-          throw new DataException(
-              "data: " + path + " is not on the class path; need " + dependency);
-        }
-        byte[] bytes = in.readAllBytes();
-        String found = sha256(bytes);
-        if (!found.equals(sha256)) {
-          throw new DataException(
-              "data: "
-                  + path
-                  + " has the SHA-256 "
-                  + found
-                  + "; need "
-                  + sha256
-                  + ", that of "
-                  + dependency);
-        }
-        return bytes;
-      }
-    }
-
-    private static String sha256(byte[] bytes) {
-      try {
-        return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(bytes));
-      } catch (NoSuchAlgorithmException e) {
-        throw new AssertionError("every JDK has SHA-256", e);
-      }
-    }
   }
 }
