@@ -6,11 +6,14 @@ module fornax.models {
   requires com.fasterxml.jackson.databind;
   requires info.picocli;
   requires jtokkit;
+  requires java.desktop;
   requires java.xml;
   requires me.tongfei.progressbar;
+  requires org.knowm.xchart;
 
   exports fornax.data;
   exports fornax.models.gpt;
+  exports fornax.models.learn;
   exports fornax.models.mlp;
   exports fornax.train;
 

@@ -50,6 +50,7 @@ class ModuleRulesTest {
         "fornax.cuda",
         "fornax.opencl",
         "fornax.models.gpt",
+        "fornax.models.learn",
         "fornax.train",
         "fornax.data",
         "fornax.cli"
@@ -102,7 +103,8 @@ class ModuleRulesTest {
     "jdk.incubator.vector, fornax.cpu",
     "jcuda, fornax.cuda",
     "org.lwjgl, fornax.opencl",
-    "picocli, fornax.cli"
+    "picocli, fornax.cli",
+    "org.knowm.xchart, fornax.models.learn"
   })
   void library_isTouchedByOnePackageOnly(String library, String owner) {
     noClasses()

@@ -45,6 +45,8 @@ public final class Main {
             new TrainCommand(output),
             new GenerateCommand(output),
             new EvalCommand(output),
+            new LearnCommand(output),
+            new PredictCommand(output),
             new DevicesCommand(output),
             new SelftestCommand(output),
             new BenchCommand(output))) {

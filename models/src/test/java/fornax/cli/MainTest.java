@@ -22,7 +22,8 @@ class MainTest {
   @Test
   void help_fitsItsWidth() {
     for (String command :
-        List.of("", "train", "generate", "eval", "devices", "selftest", "bench")) {
+        List.of(
+            "", "train", "generate", "eval", "devices", "learn", "predict", "selftest", "bench")) {
       Cli.Result result = Cli.run((command + " --help").strip().split(" "));
       assertEquals(ExitCode.OK, result.code());
       assertTrue(result.out().startsWith("Usage: fornax " + command), result.out());
