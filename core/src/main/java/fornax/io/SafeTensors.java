@@ -204,7 +204,11 @@ public final class SafeTensors implements AutoCloseable {
           AtomicFile.writeFully(out, length);
           AtomicFile.writeFully(out, MemorySegment.ofArray(header));
           for (Map.Entry<String, HostTensor> entry : order) {
-            AtomicFile.writeFully(out, entry.getValue().bytes());
+            MemorySegment bytes = entry.getValue().bytes();
+            AtomicFile.writeFully(out, bytes);
+            if (bytes.isMapped()) { // of a file that is copied: its pages are not needed again
+              bytes.unload();
+            }
           }
         });
   }

@@ -104,7 +104,11 @@ public final class TensorFile {
     }
   }
 
-  private static void upload(HostTensor source, Tensor tensor) throws IOException {
+  /// Makes `tensor` (contiguous, F32, F64 or I32) hold the values of `source`, converted to its
+  /// type. Where `source` is a part of a mapped file, its pages leave the memory again.
+  ///
+  /// @throws IOException if a value does not fit
+  public static void upload(HostTensor source, Tensor tensor) throws IOException {
     NdArray array = tensor.array();
     Backend backend = tensor.backend();
     backend.upload(
@@ -118,5 +122,9 @@ public final class TensorFile {
         },
         array);
     array.buffer().changed();
+    MemorySegment bytes = source.bytes();
+    if (bytes.isMapped()) {
+      bytes.unload();
+    }
   }
 }

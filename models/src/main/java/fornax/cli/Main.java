@@ -45,6 +45,7 @@ public final class Main {
             new TrainCommand(output),
             new GenerateCommand(output),
             new EvalCommand(output),
+            new ConvertCommand(output),
             new LearnCommand(output),
             new PredictCommand(output),
             new DevicesCommand(output),

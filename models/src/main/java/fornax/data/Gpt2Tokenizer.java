@@ -4,12 +4,9 @@ import com.knuddels.jtokkit.Encodings;
 import com.knuddels.jtokkit.api.Encoding;
 import com.knuddels.jtokkit.api.EncodingType;
 import com.knuddels.jtokkit.api.IntArrayList;
-import java.nio.ByteBuffer;
-import java.nio.CharBuffer;
-import java.nio.charset.CharsetDecoder;
-import java.nio.charset.CodingErrorAction;
-import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.SequencedMap;
 
 /// GPT-2's byte pair encoding: 50,256 byte sequences and `<|endoftext|>`. Any text can be encoded;
@@ -48,7 +45,7 @@ public final class Gpt2Tokenizer implements Tokenizer {
 
   @Override
   public StreamingDecoder streamingDecoder() {
-    return new Utf8Decoder();
+    return new Utf8Decoder(Gpt2Tokenizer::bytes);
   }
 
   @Override
@@ -73,39 +70,12 @@ public final class Gpt2Tokenizer implements Tokenizer {
     return Vocabulary.ENCODING.decodeBytes(one);
   }
 
-  /// Holds back the bytes of an incomplete character: at most three.
-  private static final class Utf8Decoder implements StreamingDecoder {
-    private final CharsetDecoder decoder =
-        StandardCharsets.UTF_8
-            .newDecoder()
-            .onMalformedInput(CodingErrorAction.REPLACE)
-            .onUnmappableCharacter(CodingErrorAction.REPLACE);
-    private byte[] held = {};
-
-    @Override
-    public String next(int token) {
-      byte[] bytes = bytes(token);
-      ByteBuffer in = ByteBuffer.allocate(held.length + bytes.length).put(held).put(bytes).flip();
-      String text = decode(in, false);
-      held = new byte[in.remaining()];
-      in.get(held);
-      return text;
+  /// This vocabulary with its merges, which Hugging Face's files need.
+  BpeTokenizer explicit() throws DataException {
+    List<byte[]> bytes = new ArrayList<>();
+    for (int i = 0; i < END_OF_TEXT; i++) {
+      bytes.add(bytes(i));
     }
-
-    @Override
-    public String end() {
-      String text = decode(ByteBuffer.wrap(held), true);
-      held = new byte[0];
-      return text;
-    }
-
-    private String decode(ByteBuffer in, boolean last) {
-      var out = CharBuffer.allocate(in.remaining() + 1); // no more chars than bytes
-      var result = decoder.reset().decode(in, out, last);
-      if (result.isOverflow()) {
-        throw new AssertionError("more characters than bytes");
-      }
-      return out.flip().toString();
-    }
+    return BpeTokenizer.ofRanks(bytes, List.of("<|endoftext|>"));
   }
 }

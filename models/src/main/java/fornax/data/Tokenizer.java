@@ -3,6 +3,7 @@ package fornax.data;
 import com.fasterxml.jackson.core.JacksonException;
 import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import fornax.io.AtomicFile;
 import java.io.IOException;
@@ -12,7 +13,10 @@ import java.util.Map;
 import java.util.SequencedMap;
 
 /// A map between text and the numbers of a vocabulary, `0` to `vocabularySize() − 1`.
-public sealed interface Tokenizer permits CharTokenizer, Gpt2Tokenizer {
+public sealed interface Tokenizer permits BpeTokenizer, CharTokenizer, Gpt2Tokenizer {
+  /// The end of the message about a wrong type.
+  String NEED_TYPE = "; need \"char\", \"gpt2\" or \"bpe\"";
+
   /// The name by which a command line asks for it.
   String name();
 
@@ -49,10 +53,11 @@ public sealed interface Tokenizer permits CharTokenizer, Gpt2Tokenizer {
     return switch (description.get("type")) {
       case CharTokenizer.NAME -> CharTokenizer.restore(description);
       case Gpt2Tokenizer.NAME -> new Gpt2Tokenizer();
-      case null -> throw new DataException("tokenizer: no type; need \"char\" or \"gpt2\"");
+      case BpeTokenizer.NAME -> HuggingFaceTokenizers.bpe(description.getOrDefault("json", "{}"));
+      case null -> throw new DataException("tokenizer: no type" + NEED_TYPE);
       case String type ->
           throw new DataException(
-              "tokenizer: unknown type \"" + Texts.excerpt(type) + "\"; need \"char\" or \"gpt2\"");
+              "tokenizer: unknown type \"" + Texts.excerpt(type) + "\"" + NEED_TYPE);
     };
   }
 
@@ -68,7 +73,7 @@ public sealed interface Tokenizer permits CharTokenizer, Gpt2Tokenizer {
     AtomicFile.replace(file, json + "\n");
   }
 
-  /// Reads what [#save] wrote.
+  /// Reads what [#save] wrote, or Hugging Face's `tokenizer.json`.
   ///
   /// @throws DataException if `file` is missing or does not describe a tokenizer
   /// @throws IOException if it cannot be read
@@ -77,13 +82,16 @@ public sealed interface Tokenizer permits CharTokenizer, Gpt2Tokenizer {
       throw new DataException(
           "tokenizer: " + file + " is no file; need the tokenizer.json of a finished run");
     }
+    JsonMapper json =
+        JsonMapper.builder().enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS).build();
     Map<String, String> description;
     try {
-      description =
-          JsonMapper.builder()
-              .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
-              .build()
-              .readValue(Files.readAllBytes(file), new TypeReference<Map<String, String>>() {});
+      byte[] bytes = Files.readAllBytes(file);
+      JsonNode tree = json.readTree(bytes);
+      if (HuggingFaceTokenizers.isHuggingFace(tree)) {
+        return HuggingFaceTokenizers.of(file, tree);
+      }
+      description = json.readValue(bytes, new TypeReference<Map<String, String>>() {});
     } catch (JacksonException e) {
       throw new DataException(
           "tokenizer: "

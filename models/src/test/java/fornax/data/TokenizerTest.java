@@ -178,7 +178,7 @@ class TokenizerTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "{\"type\":\"bpe\"} | unknown type \"bpe\"; need \"char\" or \"gpt2\"",
+        "{\"type\":\"words\"} | unknown type \"words\"; need \"char\", \"gpt2\" or \"bpe\"",
         "{} | no type",
         "{\"type\":\"char\"} | no characters",
         "{\"type\":\"char\",\"characters\":\"ba\"} | \"ba\" are not in order",

@@ -1,6 +1,9 @@
 package fornax.models.gpt;
 
+import fornax.array.Shape;
+import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.SequencedMap;
 
 /// The names that GPT-2's parameters have in Hugging Face's files; the shapes are the same, `[in,
 /// out]` for weights.
@@ -39,5 +42,32 @@ final class HuggingFaceNames {
     String layer = path.substring(number + 1, last);
     String block = path.substring(BLOCKS.length(), number);
     return "h." + block + "." + IN_BLOCK.get(layer) + path.substring(last);
+  }
+
+  /// All tensors of a model by their names, with their shapes.
+  static SequencedMap<String, Shape> shapes(GptConfig config) {
+    long c = config.width();
+    SequencedMap<String, Shape> shapes = new LinkedHashMap<>();
+    shapes.put("wte.weight", Shape.of(config.vocabulary(), c));
+    shapes.put("wpe.weight", Shape.of(config.context(), c));
+    for (int i = 0; i < config.layers(); i++) {
+      String block = "h." + i + ".";
+      shapes.put(block + "ln_1.weight", Shape.of(c));
+      shapes.put(block + "ln_1.bias", Shape.of(c));
+      linear(shapes, block + "attn.c_attn", c, 3 * c);
+      linear(shapes, block + "attn.c_proj", c, c);
+      shapes.put(block + "ln_2.weight", Shape.of(c));
+      shapes.put(block + "ln_2.bias", Shape.of(c));
+      linear(shapes, block + "mlp.c_fc", c, 4 * c);
+      linear(shapes, block + "mlp.c_proj", 4 * c, c);
+    }
+    shapes.put("ln_f.weight", Shape.of(c));
+    shapes.put("ln_f.bias", Shape.of(c));
+    return shapes;
+  }
+
+  private static void linear(Map<String, Shape> shapes, String name, long in, long out) {
+    shapes.put(name + ".weight", Shape.of(in, out));
+    shapes.put(name + ".bias", Shape.of(out));
   }
 }
