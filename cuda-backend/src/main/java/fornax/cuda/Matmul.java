@@ -61,7 +61,7 @@ final class Matmul {
       return who
           + "cuBLAS, F32 in "
           + (Settings.cudaTf32() ? "TF32" : "F32")
-          + ", BF16 with F32 sums";
+          + ", BF16 with F32 sums; linear layers in BF16 by matmulmma.cu";
     }
     return who
         + "matmul.cu in F32"
@@ -95,6 +95,10 @@ final class Matmul {
 
   void matmul(NdArray a, NdArray b, NdArray y, boolean accumulate) {
     if (y.elements() == 0) {
+      return;
+    }
+    if (!isByRows(y) && isByRows(y.transpose())) {
+      matmul(b.transpose(), a.transpose(), y.transpose(), accumulate); // yᵀ = bᵀ·aᵀ
       return;
     }
     if (a.dim(-1) == 0) {
@@ -290,10 +294,13 @@ final class Matmul {
       return false;
     }
     NdArray sum = before == null ? y : before;
-    if (cublas() == null) {
-      if (y.dtype() != DType.F32 && !tensorCores.takes(x, w, null, y)) {
-        return false;
-      }
+    boolean more = bias != null || activation != null;
+    boolean tensors = tensorCores.takes(x, w, null, y);
+    if (y.dtype() != DType.F32 && !tensors && (more || cublas() == null)) {
+      return false;
+    }
+    // In BF16 a sum that cuBLAS stores, rounded, would be rounded again after the bias.
+    if (cublas() == null || (y.dtype() == DType.BF16 && more)) {
       if (activation == null || EPILOGUES.contains(activation)) {
         own(x, w, bias, activation, before, y, false);
       } else {
