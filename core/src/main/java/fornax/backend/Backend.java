@@ -681,8 +681,14 @@ public interface Backend extends Primitives {
 
   // ---- replay
 
-  /// Records the work that `step` enqueues, so that it can be run again. The default runs `step`
-  /// itself each time.
+  /// Records the work that `step` enqueues, without doing it, so that it can be run any number of
+  /// times. The default runs `step` itself each time.
+  ///
+  /// So that both are the same, `step` must depend on nothing that the host changes from run to
+  /// run: what does change (the batch, a random state, an optimiser's factors) stands in arrays
+  /// that are filled before each run. `step` waits for nothing and reads nothing back; what it
+  /// uploads may be uploaded once; arrays of its own that it keeps are valid until the replay is
+  /// closed. Run it once before, so that kernels are there.
   default Replay capture(Runnable step) {
     return new Replay() {
       @Override
@@ -707,6 +713,14 @@ public interface Backend extends Primitives {
   /// measures whole operations instead, and waits for each of them.
   default boolean hasKernelClock() {
     return false;
+  }
+
+  // ---- advice
+
+  /// The most logits to make at once for a loss that need not hold them all: enough for matmul's
+  /// full speed, few enough for the memory. By default 64 MB in F32.
+  default long chunkElements() {
+    return 1L << 24;
   }
 
   // ---- for default bodies

@@ -1,9 +1,14 @@
 package fornax.backend;
 
+import org.jspecify.annotations.Nullable;
+
 /// A piece of memory as the system gave it. A backend has its own subclass, which holds the segment
 /// or device pointer.
 public abstract class Block {
   private final long bytes;
+
+  /// Where the block goes when it is free; null: to the device's cache.
+  Memory.@Nullable Reservation reservation;
 
   protected Block(long bytes) {
     this.bytes = bytes;

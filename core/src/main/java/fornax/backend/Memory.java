@@ -32,6 +32,7 @@ public final class Memory implements AutoCloseable {
   private final Map<Long, ArrayDeque<Block>> free = new HashMap<>();
   private final long[] ownerBytes = new long[Owner.values().length];
 
+  private @Nullable Reservation reserving;
   private @Nullable Buffer newest;
   private long limit;
   private long live;
@@ -63,12 +64,14 @@ public final class Memory implements AutoCloseable {
       if (closed) {
         throw new IllegalStateException("allocate: the device " + device + " has been closed");
       }
-      ArrayDeque<Block> blocks = free.get(size);
-      Block block = blocks == null ? null : blocks.pollLast();
+      Block block = cachedBlock(size);
       if (block == null) {
         block = ask(size, dtype, shape, owner);
       } else {
         cached -= size;
+      }
+      if (reserving != null) {
+        block.reservation = reserving;
       }
       Throwable origin = leakLevel.samples(allocations) ? new Throwable("allocated here") : null;
       buffer = new Buffer(this, block, start, dtype, shape, bytes, owner, origin);
@@ -90,6 +93,75 @@ public final class Memory implements AutoCloseable {
       block.fill(GUARD + bytes, GUARD, GUARD_BYTE);
     }
     return new NdArray(buffer, dtype, fornax.array.Layout.of(shape));
+  }
+
+  private @Nullable Block cachedBlock(long size) {
+    Block block = reserving == null ? null : poll(reserving.free, size);
+    return block == null ? poll(free, size) : block;
+  }
+
+  private static @Nullable Block poll(Map<Long, ArrayDeque<Block>> free, long size) {
+    ArrayDeque<Block> blocks = free.get(size);
+    return blocks == null ? null : blocks.pollLast();
+  }
+
+  private static void keep(Map<Long, ArrayDeque<Block>> free, Block block) {
+    free.computeIfAbsent(block.bytes(), _ -> new ArrayDeque<>()).addLast(block);
+  }
+
+  /// Begins a reservation: until its [Reservation#stop()], all that is allocated belongs to it.
+  ///
+  /// @throws IllegalStateException if there is one already
+  public synchronized Reservation reserve() {
+    if (reserving != null) {
+      throw new IllegalStateException(
+          "reserve: " + device + " has a reservation under way already");
+    }
+    reserving = new Reservation();
+    return reserving;
+  }
+
+  /// Blocks that captured work writes to whenever it is replayed, so that nothing else may lie in
+  /// them until it is closed.
+  public final class Reservation implements AutoCloseable {
+    private final Map<Long, ArrayDeque<Block>> free = new HashMap<>();
+
+    private Reservation() {}
+
+    /// Allocates as before; what was allocated stays reserved.
+    public void stop() {
+      synchronized (Memory.this) {
+        if (reserving == this) {
+          reserving = null;
+        }
+      }
+    }
+
+    /// Gives the blocks to the device's cache; those that arrays still hold follow when they are
+    /// released.
+    @Override
+    public void close() {
+      synchronized (Memory.this) {
+        stop();
+        for (ArrayDeque<Block> blocks : free.values()) {
+          for (Block block : blocks) {
+            block.reservation = null;
+            if (closed) {
+              cached -= block.bytes();
+              release(block);
+            } else {
+              keep(Memory.this.free, block);
+            }
+          }
+        }
+        free.clear();
+        for (Buffer buffer = newest; buffer != null; buffer = buffer.next) {
+          if (buffer.block().reservation == this) {
+            buffer.block().reservation = null;
+          }
+        }
+      }
+    }
   }
 
   void recycle(Buffer buffer) {
@@ -119,7 +191,8 @@ public final class Memory implements AutoCloseable {
         release(block);
       } else {
         cached += block.bytes();
-        free.computeIfAbsent(block.bytes(), _ -> new ArrayDeque<>()).addLast(block);
+        Reservation reservation = block.reservation;
+        keep(reservation == null ? free : reservation.free, block);
       }
     }
     if (!intact) {

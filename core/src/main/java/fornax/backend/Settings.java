@@ -127,6 +127,12 @@ public final class Settings {
     return Boolean.getBoolean("fornax.cuda.tf32");
   }
 
+  /// `-Dfornax.cuda.graphs=false`: captured work is not recorded as a CUDA graph, but enqueued anew
+  /// each time.
+  public static boolean cudaGraphs() {
+    return !"false".equals(System.getProperty("fornax.cuda.graphs"));
+  }
+
   /// `-Dfornax.check=true`: GPU backends wait after each operation, so that an error is reported by
   /// the operation that made it (slow).
   public static boolean check() {

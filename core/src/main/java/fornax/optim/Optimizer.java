@@ -122,11 +122,27 @@ public abstract class Optimizer implements AutoCloseable {
   /// [GradientClip] makes. Where it is not finite, neither parameters nor state change, though
   /// [#steps()] goes on.
   public final void step(NdArray scale) {
+    begin();
+    apply(scale);
+  }
+
+  /// The part of a step that differs from step to step: the device gets the numbers of the next
+  /// one, and [#steps()] goes on. [#apply(NdArray)] must follow.
+  public final void begin() {
     double rate = rate();
+    for (int i = 0; i < groups.size(); i++) {
+      float[] numbers = factors(rate, groups.get(i), steps);
+      backend.upload(MemorySegment.ofArray(numbers), factors.get(i).array());
+    }
+    steps++;
+  }
+
+  /// The part of a step that is the same in all, which may be captured: the gradients' effect by
+  /// the numbers of [#begin()], as in [#step(NdArray)].
+  public final void apply(NdArray scale) {
     for (int i = 0; i < groups.size(); i++) {
       ParameterGroup group = groups.get(i);
       NdArray numbers = factors.get(i).array();
-      backend.upload(MemorySegment.ofArray(factors(rate, group, steps)), numbers);
       SequencedMap<String, Tensor> ready = new LinkedHashMap<>();
       group
           .parameters()
@@ -139,7 +155,6 @@ public abstract class Optimizer implements AutoCloseable {
       update(ready, numbers, scale);
       ready.values().forEach(Tensor::updated);
     }
-    steps++;
   }
 
   /// Forgets the gradients.

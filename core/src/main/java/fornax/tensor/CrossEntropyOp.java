@@ -15,9 +15,6 @@ import org.jspecify.annotations.Nullable;
 /// Cross entropy of logits against class indices. The gradient is written over the logits where
 /// nobody else holds them; the linear form never holds more logits than a chunk's.
 final class CrossEntropyOp {
-  private static final long CHUNK_ELEMENTS =
-      1L << 24; // 64 MB of F32 logits: long enough rows for matmul's full speed
-
   private CrossEntropyOp() {}
 
   static Tensor apply(Tensor logits, Tensor targets, LossOptions options) {
@@ -182,7 +179,7 @@ final class CrossEntropyOp {
     void run() {
       long rows = x.dim(0);
       long classes = w.dim(1);
-      long step = Math.max(1, Math.min(rows, CHUNK_ELEMENTS / Math.max(1, classes)));
+      long step = Math.max(1, Math.min(rows, call.backend.chunkElements() / Math.max(1, classes)));
       NdArray logits = call.temporary(x.dtype(), Shape.of(step, classes));
       NdArray logSumExp = call.temporary(type, Shape.of(step));
       NdArray one = call.temporary(type, Shape.scalar());

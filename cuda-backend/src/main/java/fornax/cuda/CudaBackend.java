@@ -12,6 +12,8 @@ import fornax.backend.NdArray;
 import fornax.backend.Pool2dOptions;
 import fornax.backend.Readback;
 import fornax.backend.Reduce;
+import fornax.backend.Replay;
+import fornax.backend.Settings;
 import fornax.backend.SgdSlot;
 import fornax.backend.Unary;
 import java.lang.foreign.MemorySegment;
@@ -22,6 +24,10 @@ import org.jspecify.annotations.Nullable;
 /// [#synchronize()] wait. Operands that a fused kernel does not take (mixed types, mostly) fall
 /// back to the default body.
 final class CudaBackend implements Backend {
+  /// Each chunk of logits adds to the whole gradient of the table, so few chunks: up to 1 GB of F32
+  /// logits on a large card.
+  private static final long MOST_CHUNK_ELEMENTS = 1L << 28;
+
   /// Up to here the k largest are found by k passes, beyond by a sort.
   private static final long TOP_K_PASSES = 64;
 
@@ -466,7 +472,19 @@ final class CudaBackend implements Backend {
     optimizers.clipScale(norm, maxNorm, y);
   }
 
+  @Override
+  public long chunkElements() {
+    return Math.clamp(memory().limit() / 128, 1L << 24, MOST_CHUNK_ELEMENTS);
+  }
+
   // ---- control
+
+  @Override
+  public Replay capture(Runnable step) {
+    return Settings.cudaGraphs() && !Settings.check()
+        ? CudaReplay.of(device, step)
+        : Backend.super.capture(step);
+  }
 
   @Override
   public void synchronize() {

@@ -32,8 +32,8 @@ final class CudaBlock extends Block {
 
   @Override
   protected boolean isFilled(long start, long length, byte value) {
-    if (!device.isOpen()) {
-      return true; // the context took its memory with it
+    if (!device.isOpen() || device.isCapturing()) {
+      return true; // the context took its memory with it; nothing of a captured step can be read
     }
     byte[] bytes = new byte[Math.toIntExact(length)];
     device.readNow(address + start, bytes);

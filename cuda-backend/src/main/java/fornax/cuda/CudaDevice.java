@@ -25,9 +25,12 @@ import jcuda.driver.CUevent;
 import jcuda.driver.CUevent_flags;
 import jcuda.driver.CUfunction;
 import jcuda.driver.CUfunction_attribute;
+import jcuda.driver.CUgraph;
+import jcuda.driver.CUgraphExec;
 import jcuda.driver.CUmodule;
 import jcuda.driver.CUresult;
 import jcuda.driver.CUstream;
+import jcuda.driver.CUstreamCaptureMode;
 import jcuda.driver.CUstream_flags;
 import jcuda.driver.JCudaDriver;
 import org.jspecify.annotations.Nullable;
@@ -78,6 +81,7 @@ final class CudaDevice implements AutoCloseable {
   private long launches;
   private long copyCount;
   private long waits;
+  private boolean capturing;
   private boolean closed;
 
   /// Opens the card `index`.
@@ -390,12 +394,67 @@ final class CudaDevice implements AutoCloseable {
         "cuMemcpyDtoDAsync");
   }
 
+  // ---- graphs
+
+  /// What is enqueued from now on is recorded, not done.
+  synchronized void beginCapture() {
+    makeCurrent();
+    // Uploads of constants during the capture are done at once: nothing before may be under way.
+    check(JCudaDriver.cuStreamSynchronize(compute), "capture");
+    check(JCudaDriver.cuStreamSynchronize(copies), "capture");
+    check(
+        JCudaDriver.cuStreamBeginCapture(
+            compute, CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED),
+        "cuStreamBeginCapture");
+    capturing = true;
+  }
+
+  /// Ends the recording and makes it ready to run.
+  synchronized CUgraphExec endCapture() {
+    makeCurrent();
+    capturing = false;
+    CUgraph graph = new CUgraph();
+    check(JCudaDriver.cuStreamEndCapture(compute, graph), "cuStreamEndCapture");
+    CUgraphExec ready = new CUgraphExec();
+    int status = JCudaDriver.cuGraphInstantiate(ready, graph, 0);
+    int _ = JCudaDriver.cuGraphDestroy(graph);
+    check(status, "cuGraphInstantiate");
+    return ready;
+  }
+
+  /// Whether work is being recorded.
+  synchronized boolean isCapturing() {
+    return capturing;
+  }
+
+  /// Enqueues recorded work.
+  synchronized void launch(CUgraphExec graph, boolean withIndices) {
+    makeCurrent();
+    check(JCudaDriver.cuGraphLaunch(graph, compute), "cuGraphLaunch");
+    if (withIndices) {
+      indexErrors.replayed();
+    }
+    noteLaunch("replay");
+  }
+
+  synchronized void destroy(CUgraphExec graph) {
+    if (!closed) {
+      makeCurrent();
+      check(JCudaDriver.cuStreamSynchronize(compute), "close of a replay");
+      check(JCudaDriver.cuGraphExecDestroy(graph), "cuGraphExecDestroy");
+    }
+  }
+
   // ---- copies to and from the host
 
   /// Copies `source` to the device; it may be reused when this returns.
   synchronized void upload(MemorySegment source, long address) {
     makeCurrent();
-    uploads.upload(source, address);
+    if (capturing) {
+      uploads.uploadNow(source, address);
+    } else {
+      uploads.upload(source, address);
+    }
   }
 
   // What is enqueued on `later` from now on waits for what has been enqueued on `earlier`.
@@ -406,6 +465,10 @@ final class CudaDevice implements AutoCloseable {
 
   /// Starts copying `x`, contiguous, to the host.
   synchronized Readback readback(NdArray x) {
+    if (capturing) {
+      throw new IllegalStateException(
+          "readback: inside a captured step; got " + x + "; need to read it after the run");
+    }
     makeCurrent();
     long bytes = x.bytes();
     boolean withErrors = indexErrors.pending();

@@ -33,6 +33,11 @@ final class IndexErrors {
     return ticket;
   }
 
+  /// Notes that calls have been made again, with the tickets they had.
+  void replayed() {
+    calls[Math.floorMod(++tickets, REMEMBERED)] = null;
+  }
+
   /// The number of the latest call.
   int latest() {
     return tickets;

@@ -76,7 +76,9 @@ final class SlotTable {
     }
     Key key = new Key(Arrays.stream(words, 0, count * WORDS).boxed().toList());
     Table table = tables.get(key);
-    if (table == null) {
+    if (table == null && device.isCapturing()) {
+      table = upload(words, count, chunks); // for as long as the graph may read it: for ever
+    } else if (table == null) {
       if (tables.size() == KEPT) {
         var oldest = tables.entrySet().iterator();
         Table unused = oldest.next().getValue();

@@ -78,6 +78,19 @@ final class Uploads {
     }
   }
 
+  /// Copies `source` to `address` at once, while the compute stream records what it is given.
+  void uploadNow(MemorySegment source, long address) {
+    PinnedMemory.Slot slot = pinned.take(source.byteSize());
+    slot.segment().copyFrom(source);
+    CudaDriver.check(
+        JCudaDriver.cuMemcpyHtoDAsync(
+            CudaDriver.pointer(address), slot.pointer(), source.byteSize(), copies),
+        "cuMemcpyHtoDAsync");
+    CudaDriver.check(JCudaDriver.cuStreamSynchronize(copies), "upload");
+    count++;
+    pinned.give(slot);
+  }
+
   // The segment that the next bytes go into. Segments are used in turn; before one is used again,
   // all copies out of it must be done: the host waits for its pinned memory, the stream of copies
   // for its staging area.

@@ -3,6 +3,7 @@ package fornax.train;
 import fornax.array.DType;
 import fornax.array.Shape;
 import fornax.backend.Backend;
+import fornax.backend.Replay;
 import fornax.backend.Settings;
 import fornax.data.EvaluationBatches;
 import fornax.data.TokenDataset;
@@ -17,6 +18,7 @@ import fornax.tensor.Scope;
 import fornax.tensor.Tensor;
 import fornax.tensor.Tensors;
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.function.BooleanSupplier;
 import java.util.function.DoubleSupplier;
@@ -28,7 +30,9 @@ import org.jspecify.annotations.Nullable;
 /// What step `s` does is a pure function of the options and of what the steps before left: its
 /// batch, its dropout masks and its learning rate depend on the seed and `s` alone. On the CPU the
 /// same seed gives the same bits. A step enqueues its work and waits for nothing: loss and norm are
-/// read when the next step is under way.
+/// read when the next step is under way. From the second on, a step without accumulation is one
+/// that was captured (see [Backend#capture(Runnable)]): the host hands the device its batch, its
+/// random state and the optimiser's numbers.
 public final class Trainer implements AutoCloseable {
   private static final int MOST_LAST_STEPS = 100; // of which the final training loss is the mean
   private static final int LEAST_FINAL_TOKENS = 16_384;
@@ -42,9 +46,11 @@ public final class Trainer implements AutoCloseable {
   private final AdamW optimizer;
   private final GradientClip clip;
   private final Tensor lossSum;
-  private final Shape batchShape;
+  private final Tensor x;
+  private final Tensor y;
   private final int[] inputs;
   private final int[] targets;
+  private @Nullable Replay replay;
 
   /// What training came to.
   ///
@@ -96,7 +102,9 @@ public final class Trainer implements AutoCloseable {
         GradientClip.byGlobalNorm(
             backend, recipe.clip() == 0 ? Double.POSITIVE_INFINITY : recipe.clip());
     lossSum = Tensors.on(backend).zeros(DType.F32, Shape.scalar()).escape();
-    batchShape = Shape.of(options.batch(), data.context());
+    Shape batchShape = Shape.of(options.batch(), data.context());
+    x = Tensors.on(backend).zeros(DType.I32, batchShape).escape();
+    y = Tensors.on(backend).zeros(DType.I32, batchShape).escape();
     inputs = new int[Math.toIntExact(batchShape.elements())];
     targets = new int[inputs.length];
   }
@@ -165,49 +173,80 @@ public final class Trainer implements AutoCloseable {
   /// Enqueues step `step`, counted from 1.
   private Pending step(int step) {
     double rate = optimizer.rate();
-    DoubleSupplier loss;
-    DoubleSupplier norm;
-    try (var _ = Scope.open()) {
-      int passes = options.accumulate();
-      if (passes > 1) {
+    int passes = options.accumulate();
+    optimizer.begin();
+    if (passes == 1) {
+      upload(step - 1L);
+      if (step == 1) {
+        whole(); // kernels are loaded, memory is asked for
+      } else {
+        replay().run();
+      }
+    } else {
+      try (var _ = Scope.open()) {
         var _ = lossSum.fillInPlace(0);
+        for (int pass = 0; pass < passes; pass++) {
+          upload((step - 1L) * passes + pass);
+          pass();
+        }
+        update();
       }
-      Tensor last = lossSum;
-      for (int pass = 0; pass < passes; pass++) {
-        last = pass((step - 1L) * passes + pass);
-      }
-      loss = DeviceScalar.read(last);
-      optimizer.step(clip.scale(optimizer.parameters()));
-      norm = clip.readNorm();
-      optimizer.zeroGrad();
     }
-    return new Pending(step, rate, loss, norm);
+    return new Pending(step, rate, DeviceScalar.read(lossSum), clip.readNorm());
   }
 
-  /// Adds the gradients of batch `number`; returns the loss, or the sum of a step's losses so far.
-  private Tensor pass(long number) {
-    try (var scope = Scope.open()) {
-      batches.fill(number, inputs, targets);
-      model.generator().setStep(number);
-      Tensor x = Tensors.on(backend).of(inputs, batchShape);
-      Tensor y = Tensors.on(backend).of(targets, batchShape);
+  private Replay replay() {
+    Replay captured = replay;
+    if (captured == null) {
+      captured = backend.capture(this::whole);
+      replay = captured;
+    }
+    return captured;
+  }
+
+  // All of a step without accumulation: the same work each time, on whatever the arrays hold.
+  private void whole() {
+    try (var _ = Scope.open()) {
+      var _ = lossSum.fillInPlace(0);
+      pass();
+      update();
+    }
+  }
+
+  /// Hands the device batch `number`.
+  private void upload(long number) {
+    batches.fill(number, inputs, targets);
+    model.generator().setStep(number);
+    backend.upload(MemorySegment.ofArray(inputs), x.array());
+    backend.upload(MemorySegment.ofArray(targets), y.array());
+  }
+
+  /// Adds the gradients of the batch, and its part of the step's loss.
+  private void pass() {
+    try (var _ = Scope.open()) {
       Tensor loss = model.loss(x, y);
-      if (options.accumulate() == 1) {
-        loss.backward();
-        return scope.keep(loss.detach());
-      }
-      Tensor part = loss.div(options.accumulate());
+      Tensor part = options.accumulate() == 1 ? loss : loss.div(options.accumulate());
       part.backward();
       try (var _ = GradMode.noGrad()) {
         var _ = lossSum.addInPlace(part);
       }
-      return lossSum;
     }
+  }
+
+  private void update() {
+    optimizer.apply(clip.scale(optimizer.parameters()));
+    optimizer.zeroGrad();
   }
 
   /// Gives the memory of the optimiser back; the model stays.
   @Override
   public void close() {
+    Replay captured = replay;
+    if (captured != null) {
+      captured.close();
+    }
+    x.close();
+    y.close();
     optimizer.close();
     clip.close();
     lossSum.close();
