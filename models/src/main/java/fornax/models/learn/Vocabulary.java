@@ -13,8 +13,8 @@ import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/// The words of "The Old Curiosity Shop" that its first nine tenths have five times or more, the
-/// most frequent first. All other words are left out of the text.
+/// The words of "The Old Curiosity Shop" that its first nine tenths have often enough, the most
+/// frequent first. All other words are left out of the text.
 ///
 /// @param training the first nine tenths
 /// @param heldOut the last tenth
@@ -22,9 +22,9 @@ import java.util.regex.Pattern;
 @SuppressWarnings("ArrayRecordComponent") // never compared
 record Vocabulary(List<String> words, int[] training, int[] heldOut, int[] counts) {
   private static final Pattern WORD = Pattern.compile("[a-z]+(?:'[a-z]+)?");
-  private static final int LEAST = 5;
 
-  static Vocabulary ofDickens() throws IOException {
+  /// @param least how often a word must occur
+  static Vocabulary ofDickens(int least) throws IOException {
     List<String> text = new ArrayList<>();
     Matcher matcher = WORD.matcher(Texts.dickens().toLowerCase(Locale.ROOT));
     while (matcher.find()) {
@@ -35,7 +35,7 @@ record Vocabulary(List<String> words, int[] training, int[] heldOut, int[] count
     text.subList(0, split).forEach(word -> counts.merge(word, 1, Integer::sum));
     List<String> words =
         counts.entrySet().stream()
-            .filter(entry -> entry.getValue() >= LEAST)
+            .filter(entry -> entry.getValue() >= least)
             .sorted(Map.Entry.<String, Integer>comparingByValue().reversed())
             .map(Map.Entry::getKey)
             .toList();

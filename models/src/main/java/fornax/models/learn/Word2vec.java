@@ -72,7 +72,7 @@ final class Word2vec implements Rung {
 
   @Override
   public void run(Lesson lesson) throws IOException {
-    Vocabulary text = Vocabulary.ofDickens();
+    Vocabulary text = Vocabulary.ofDickens(lesson.choose(5, 100));
     lesson.say(
         "%,d words to learn from, %,d held out, %,d different ones",
         text.training().length, text.heldOut().length, text.size());
@@ -220,7 +220,7 @@ final class Word2vec implements Rung {
         var _ = Scope.open()) {
       Tensor vectors = model.vectors();
       Tensor unit = vectors.div(vectors.square().sum(1, true).sqrt()); // [V, D], length 1
-      for (String word : QUERIES) {
+      for (String word : known(text, QUERIES)) {
         int at = text.index(word);
         List<String> near = nearest(text, unit, unit.select(0, at), List.of(at));
         lesson.say("  near %-8s %s", word, String.join(", ", near));
@@ -231,6 +231,11 @@ final class Word2vec implements Rung {
       analogy(lesson, text, unit, "was", "is", "are");
       lesson.picture("words", plot(text, unit));
     }
+  }
+
+  /// Those of `words` that the text has often enough.
+  private static List<String> known(Vocabulary text, List<String> words) {
+    return words.stream().filter(text.words()::contains).toList();
   }
 
   /// `a − b + c`: what is to c as a is to b.
@@ -261,7 +266,8 @@ final class Word2vec implements Rung {
 
   /// Some words on the two axes along which these differ most.
   private static Picture plot(Vocabulary text, Tensor unit) {
-    int[] indices = DRAWN.stream().mapToInt(text::index).toArray();
+    List<String> drawn = known(text, DRAWN);
+    int[] indices = drawn.stream().mapToInt(text::index).toArray();
     Tensor rows = unit.indexSelect(0, Tensor.of(indices)); // [n, D]
     Tensor centred = rows.sub(rows.mean(0, true));
     Tensor spread = centred.transpose().matmul(centred); // [D, D]
@@ -274,7 +280,7 @@ final class Word2vec implements Rung {
             "words",
             centred.matmul(first).toDoubleArray(),
             centred.matmul(second).toDoubleArray(),
-            DRAWN.toArray(String[]::new),
+            drawn.toArray(String[]::new),
             Color.DARK_GRAY)
         .withoutLegend()
         .tall();

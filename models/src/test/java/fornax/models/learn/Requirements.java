@@ -94,7 +94,7 @@ final class Requirements {
       }
       case "word2vec" -> {
         double unigram = Math.min(figure("unigramEntropy"), figure("unigramLoss"));
-        atMost("cbowLoss", quick ? 6.6 : unigram);
+        atMost("cbowLoss", quick ? unigram + 0.1 : unigram);
         atLeast("trueAboveNoise", quick ? 0.7 : 0.8);
         atLeast("trueAboveFrequentNoise", quick ? 0.5 : 0.7);
         if (!quick) {
