@@ -48,6 +48,8 @@ final class OclgrindProgram {
 
   /// `--unwritten`: does no more than read memory that nobody wrote, which must be found.
   public static void main(String[] arguments) {
+    DeviceInfo info = new OpenClProvider().devices().getFirst();
+    System.out.println("device: " + info.name());
     if (Arrays.asList(arguments).contains("--unwritten")) {
       readUnwritten();
     } else {
@@ -65,8 +67,6 @@ final class OclgrindProgram {
   }
 
   private static void runCases() {
-    DeviceInfo info = new OpenClProvider().devices().getFirst();
-    System.out.println("device: " + info.name());
     int run = 0;
     int failed = 0;
     try (Backend backend = uploadingWholeBlocks(new OpenClProvider().open(0));
