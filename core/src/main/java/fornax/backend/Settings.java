@@ -133,6 +133,28 @@ public final class Settings {
     return !"false".equals(System.getProperty("fornax.cuda.graphs"));
   }
 
+  /// What multiplies F32 matrices on OpenCL.
+  public enum OpenClMatmul {
+    /// our own kernels: where CLBlast was measured, it was slower
+    AUTO,
+    /// our own kernels
+    OWN,
+    /// CLBlast, which the system must have
+    CLBLAST
+  }
+
+  /// `-Dfornax.opencl.matmul=auto|own|clblast`: what multiplies F32 matrices on OpenCL; auto if
+  /// unset.
+  public static OpenClMatmul openClMatmul() {
+    String value = System.getProperty("fornax.opencl.matmul", "auto");
+    try {
+      return OpenClMatmul.valueOf(value.toUpperCase(Locale.ROOT));
+    } catch (IllegalArgumentException _) {
+      throw new IllegalArgumentException(
+          "-Dfornax.opencl.matmul: unknown; got " + value + "; need auto, own or clblast");
+    }
+  }
+
   /// `-Dfornax.check=true`: GPU backends wait after each operation, so that an error is reported by
   /// the operation that made it (slow).
   public static boolean check() {

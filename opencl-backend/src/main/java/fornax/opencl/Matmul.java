@@ -1,6 +1,8 @@
 package fornax.opencl;
 
 import fornax.array.Layout;
+import fornax.array.Loops;
+import fornax.backend.Memory;
 import fornax.backend.NdArray;
 import fornax.backend.Unary;
 import java.nio.ByteBuffer;
@@ -8,18 +10,45 @@ import java.util.Arrays;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/// Launches `matmul.cl`.
+/// Launches `matmul.cl`, or calls CLBlast where that was chosen and can do it.
 final class Matmul {
+  private static final long MOST_CALLS = 16; // of CLBlast for one batch
+
   private final OpenClQueue queue;
   private final Tuning tuning;
+  private final Memory memory;
+  private final @Nullable ClBlast clBlast;
 
-  Matmul(OpenClQueue queue, Tuning tuning) {
+  Matmul(OpenClQueue queue, Tuning tuning, Memory memory, @Nullable ClBlast clBlast) {
     this.queue = queue;
     this.tuning = tuning;
+    this.memory = memory;
+    this.clBlast = clBlast;
   }
 
   void matmul(NdArray a, NdArray b, NdArray y, boolean accumulate) {
-    launch("matmul", a, b, y, null, null, null, accumulate);
+    ClBlast library = clBlast;
+    if (library == null || !usesClBlast(a, b, y)) {
+      launch("matmul", a, b, y, null, null, null, accumulate);
+      return;
+    }
+    Loops batch = Loops.of(batch(a), batch(b), batch(y));
+    for (long run = 0; run < batch.runs(); run++) {
+      for (long i = 0; i < batch.runLength(); i++) {
+        long[] from = new long[3];
+        for (int operand = 0; operand < from.length; operand++) {
+          from[operand] = batch.start(operand, run) + i * batch.runStride(operand);
+        }
+        library.matmul(queue, memory, "matmul", a, b, y, from, accumulate);
+      }
+    }
+  }
+
+  /// Whether [#matmul] of these arrays calls CLBlast.
+  boolean usesClBlast(NdArray a, NdArray b, NdArray y) {
+    return clBlast != null
+        && ClBlast.takes(a, b, y)
+        && y.elements() / (y.dim(-2) * y.dim(-1)) <= MOST_CALLS;
   }
 
   void linear(

@@ -7,12 +7,14 @@ import fornax.backend.Binary;
 import fornax.backend.Compare;
 import fornax.backend.Conv2dOptions;
 import fornax.backend.CrossEntropyOptions;
+import fornax.backend.DeviceException;
 import fornax.backend.KernelTime;
 import fornax.backend.Memory;
 import fornax.backend.NdArray;
 import fornax.backend.Pool2dOptions;
 import fornax.backend.Readback;
 import fornax.backend.Reduce;
+import fornax.backend.Settings;
 import fornax.backend.Unary;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
@@ -23,6 +25,7 @@ final class OpenClBackend implements Backend {
   private static final double MEMORY_SHARE = 0.9; // the rest is for programs and the display
 
   private final String id;
+  private final @Nullable ClBlast clBlast;
   private final OpenClQueue queue;
   private final Memory memory;
   private final Elementwise elementwise;
@@ -48,14 +51,20 @@ final class OpenClBackend implements Backend {
   }
 
   OpenClBackend(String id, OpenClDevice device, Tuning tuning) {
+    this(id, device, tuning, chosenClBlast());
+  }
+
+  /// @param clBlast what multiplies F32 matrices, or null for our own kernels
+  OpenClBackend(String id, OpenClDevice device, Tuning tuning, @Nullable ClBlast clBlast) {
     this.id = id;
+    this.clBlast = clBlast;
     this.queue = new OpenClQueue(device);
     this.memory = new Memory(id, queue, (long) (MEMORY_SHARE * device.globalBytes()));
     elementwise = new Elementwise(queue, tuning);
     reduction = new Reduction(queue, tuning, memory);
     scan = new Scan(queue, tuning);
     sort = new Sort(queue, tuning, memory);
-    matmul = new Matmul(queue, tuning);
+    matmul = new Matmul(queue, tuning, memory, clBlast);
     conv2d = new Conv2d(queue, tuning);
     pool2d = new Pool2d(queue, tuning);
     gather = new Gather(queue, tuning, elementwise, memory);
@@ -68,6 +77,21 @@ final class OpenClBackend implements Backend {
     embedding = new Embedding(queue, tuning, sort, memory);
     adamW = new AdamW(queue, tuning);
     globalNorm = new GlobalNorm(queue, tuning, memory);
+  }
+
+  /// The library that `-Dfornax.opencl.matmul` asks for. `auto` is our own: see docs/opencl.md.
+  static @Nullable ClBlast chosenClBlast() {
+    if (Settings.openClMatmul() != Settings.OpenClMatmul.CLBLAST) {
+      return null;
+    }
+    ClBlast found = ClBlast.find();
+    if (found == null) {
+      throw new DeviceException(
+          "device: -Dfornax.opencl.matmul=clblast; got no library of CLBlast 1.5 or newer; "
+              + ClBlast.FIX
+              + ", or -Dfornax.opencl.matmul=own");
+    }
+    return found;
   }
 
   @Override
@@ -185,7 +209,11 @@ final class OpenClBackend implements Backend {
       @Nullable Unary activation,
       NdArray y,
       @Nullable NdArray before) {
-    matmul.linear(x, w, bias, activation, y, before);
+    if (matmul.usesClBlast(x, w, y)) {
+      Backend.super.linear(x, w, bias, activation, y, before);
+    } else {
+      matmul.linear(x, w, bias, activation, y, before);
+    }
   }
 
   @Override
@@ -460,5 +488,8 @@ final class OpenClBackend implements Backend {
   public void close() {
     memory.close();
     queue.close();
+    if (clBlast != null) {
+      clBlast.clearCache();
+    }
   }
 }

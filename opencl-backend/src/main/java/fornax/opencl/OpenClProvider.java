@@ -66,9 +66,16 @@ public final class OpenClProvider implements BackendProvider {
   @Override
   public String report() {
     String failure = OpenClLibrary.failure();
-    return failure == null
-        ? found().stream().map(OpenClDevice::report).collect(Collectors.joining())
-        : failure;
+    if (failure != null) {
+      return failure;
+    }
+    ClBlast clBlast = ClBlast.find();
+    return found().stream().map(OpenClDevice::report).collect(Collectors.joining())
+        + (clBlast == null
+            ? "CLBlast: not found, and not needed (" + ClBlast.FIX + ")\n"
+            : "CLBlast: found as "
+                + clBlast.name()
+                + " (multiplies with -Dfornax.opencl.matmul=clblast)\n");
   }
 
   @Override

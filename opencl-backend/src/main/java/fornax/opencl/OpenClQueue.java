@@ -93,9 +93,24 @@ final class OpenClQueue implements BlockSource {
   /// What a launch that may find a wrong index was.
   private record IndexedLaunch(String op, Layout indices, long size) {}
 
-  private record Launched(String op, Kernel.Spec kernel) {}
+  /// What is timed as one.
+  ///
+  /// @param kernel a [Kernel.Spec], or the name of a library's function
+  private record Launched(String op, Object kernel) {}
 
-  private record Timed(Launched launched, long event) {}
+  /// One run of it.
+  ///
+  /// @param before the event that what is timed begins with, or 0 where `event` has its own start
+  private record Timed(Launched launched, long before, long event) {}
+
+  /// Kernels that a library enqueues.
+  interface Call {
+    /// Enqueues them.
+    ///
+    /// @param commands where the handle of the queue is
+    /// @param event where to write the event of the last kernel, or null
+    void enqueue(MemorySegment commands, MemorySegment event);
+  }
 
   /// An argument of a kernel: the words of index errors and the launch's number.
   record IndexCheck(String op, Layout indices, long size) {}
@@ -500,14 +515,46 @@ final class OpenClQueue implements BlockSource {
       throw failed(op, kernel, grid, code, "clEnqueueNDRangeKernel");
     }
     if (profiles) {
-      timed.add(new Timed(new Launched(op, spec), scratch.getAtIndex(JAVA_LONG, 6)));
-      if (timed.size() >= PROFILED_AT_ONCE) {
-        readTimes();
-      }
+      time(new Timed(new Launched(op, spec), 0, scratch.getAtIndex(JAVA_LONG, 6)));
     }
+    launched();
+  }
+
+  @GuardedBy("this")
+  private void time(Timed one) {
+    timed.add(one);
+    if (timed.size() >= PROFILED_AT_ONCE) {
+      readTimes();
+    }
+  }
+
+  private void launched() {
     if (++sinceFlush >= FLUSH_EVERY) {
       flush();
     }
+  }
+
+  /// Lets a library enqueue kernels on behalf of the operation `op`, under the name `function`.
+  synchronized void call(String op, String function, Call call) {
+    try (Arena local = Arena.ofConfined()) {
+      MemorySegment commands = local.allocateFrom(JAVA_LONG, queue);
+      if (profiles) {
+        MemorySegment events = local.allocate(JAVA_LONG, 2);
+        OpenClCheck.check(
+            CL12.nclEnqueueMarkerWithWaitList(queue, 0, 0, events.address()),
+            "clEnqueueMarkerWithWaitList",
+            device.name());
+        call.enqueue(commands, events.asSlice(8));
+        time(
+            new Timed(
+                new Launched(op, function),
+                events.getAtIndex(JAVA_LONG, 0),
+                events.getAtIndex(JAVA_LONG, 1)));
+      } else {
+        call.enqueue(commands, MemorySegment.NULL);
+      }
+    }
+    launched();
   }
 
   @GuardedBy("this")
@@ -641,15 +688,24 @@ final class OpenClQueue implements BlockSource {
     }
     OpenClCheck.check(CL10.clFinish(queue), "clFinish", device.name());
     for (Timed one : timed) {
-      long nanos =
-          profile(one.event(), CL10.CL_PROFILING_COMMAND_END)
-              - profile(one.event(), CL10.CL_PROFILING_COMMAND_START);
+      long start =
+          one.before() == 0
+              ? profile(one.event(), CL10.CL_PROFILING_COMMAND_START)
+              : profile(one.before(), CL10.CL_PROFILING_COMMAND_END);
+      long nanos = profile(one.event(), CL10.CL_PROFILING_COMMAND_END) - start;
       long[] sums = times.computeIfAbsent(one.launched(), _ -> new long[2]);
       sums[0]++;
       sums[1] += nanos;
-      CL10.clReleaseEvent(one.event());
+      release(one);
     }
     timed.clear();
+  }
+
+  private static void release(Timed one) {
+    CL10.clReleaseEvent(one.event());
+    if (one.before() != 0) {
+      CL10.clReleaseEvent(one.before());
+    }
   }
 
   @GuardedBy("this")
@@ -683,7 +739,7 @@ final class OpenClQueue implements BlockSource {
           }
         }
       }
-      timed.forEach(one -> CL10.clReleaseEvent(one.event()));
+      timed.forEach(OpenClQueue::release);
       CL10.clReleaseMemObject(errors);
       CL10.clReleaseCommandQueue(queue);
       CL10.clReleaseContext(context);
