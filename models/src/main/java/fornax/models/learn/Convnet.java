@@ -49,11 +49,11 @@ final class Convnet implements Rung {
                 Schedule.cosine(3e-3, 0, 0, epochs * images / BATCH))) {
       var digits = new DigitTraining(mnist, model, x -> model.forward(image(x)));
       var _ = digits.fit(lesson, optimizer, epochs, images, BATCH);
-      int[] classes = digits.classifyTest();
+      int[] classes = digits.classifyTest(lesson);
       double accuracy = digits.accuracy(classes);
       lesson.say(
           "%,d parameters, %d passes: right about %.2f %% of %,d test images",
-          model.parameterCount(), epochs, 100 * accuracy, mnist.test().size());
+          model.parameterCount(), epochs, 100 * accuracy, classes.length);
       lesson.figure("testAccuracy", accuracy);
       lesson.figure("parameters", model.parameterCount());
       lesson.picture("edges", edges);

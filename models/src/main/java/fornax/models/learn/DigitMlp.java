@@ -34,7 +34,7 @@ public final class DigitMlp implements Rung {
   @Override
   public void run(Lesson lesson) throws IOException {
     Mnist mnist = Mnist.load(lesson.setup().data());
-    int epochs = lesson.choose(10, 1);
+    int epochs = lesson.choose(10, 2);
     int images = lesson.choose(mnist.training().size(), 10_000);
     try (var model = new Mlp(SIZES, Weights.seeded(lesson.setup().seed()));
         var optimizer =
@@ -43,12 +43,12 @@ public final class DigitMlp implements Rung {
                 Schedule.cosine(2e-3, 0, 0, epochs * images / BATCH))) {
       var digits = new DigitTraining(mnist, model, model::logits);
       Lesson.Curve curve = digits.fit(lesson, optimizer, epochs, images, BATCH);
-      int[] classes = digits.classifyTest();
+      int[] classes = digits.classifyTest(lesson);
       double accuracy = digits.accuracy(classes);
       model.save(lesson.setup().folder().resolve(MODEL_FILE));
       lesson.say(
           "%,d parameters, %d passes: right about %.2f %% of %,d test images",
-          model.parameterCount(), epochs, 100 * accuracy, mnist.test().size());
+          model.parameterCount(), epochs, 100 * accuracy, classes.length);
       lesson.say(
           "try it on a drawing: ./fornax predict IMAGE.png --checkpoint %s",
           lesson.setup().folder());

@@ -27,7 +27,7 @@ final class SoftmaxRegression implements Rung {
   @Override
   public void run(Lesson lesson) throws IOException {
     Mnist mnist = Mnist.load(lesson.setup().data());
-    int epochs = lesson.choose(12, 1);
+    int epochs = lesson.choose(12, 3);
     int images = lesson.choose(mnist.training().size(), 10_000);
     Linear.Options zeros =
         Linear.Options.DEFAULT.withWeight(Initializer.zeros()).withBias(Initializer.zeros());
@@ -39,10 +39,11 @@ final class SoftmaxRegression implements Rung {
                 Schedule.cosine(3e-3, 0, 0, epochs * images / BATCH))) {
       var digits = new DigitTraining(mnist, model, model::forward);
       var _ = digits.fit(lesson, optimizer, epochs, images, BATCH);
-      double accuracy = digits.accuracy(digits.classifyTest());
+      int[] classes = digits.classifyTest(lesson);
+      double accuracy = digits.accuracy(classes);
       lesson.say(
           "%,d parameters, %d passes: right about %.2f %% of %,d test images",
-          model.parameterCount(), epochs, 100 * accuracy, mnist.test().size());
+          model.parameterCount(), epochs, 100 * accuracy, classes.length);
       lesson.figure("testAccuracy", accuracy);
       lesson.figure("parameters", model.parameterCount());
       lesson.picture("softmax", weights(model));
