@@ -7,6 +7,7 @@ import fornax.models.gpt.Gpt;
 import fornax.models.gpt.GptConfig;
 import fornax.nn.Precision;
 import fornax.nn.Weights;
+import fornax.train.Checkpoints;
 import fornax.train.RunConfig;
 import fornax.train.RunFolder;
 import java.io.IOException;
@@ -14,11 +15,25 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import org.jspecify.annotations.Nullable;
 
-/// A finished run, read back: checked before anything is built from it.
+/// A run's weights, read back: checked before anything is built from them.
 record Checkpoint(RunFolder folder, RunConfig config, Tokenizer tokenizer) {
+  /// Opens the folder of a run or of one of its checkpoints. Of a run that has not ended it is the
+  /// newest checkpoint.
+  ///
   /// @throws IOException if the folder is no run's, or a file in it is missing, corrupt, or not of
   ///   the same run as the others
   static Checkpoint open(Path path) throws IOException {
+    if (Checkpoints.isOne(path)) {
+      Checkpoints.verify(path);
+      return read(path);
+    }
+    RunFolder folder = RunFolder.open(path);
+    Path newest = Files.isRegularFile(folder.model()) ? null : folder.checkpoints().newest(false);
+    return read(newest == null ? path : newest);
+  }
+
+  /// The same where checksums have been verified or there are none.
+  static Checkpoint read(Path path) throws IOException {
     RunFolder folder = RunFolder.open(path);
     RunConfig config = folder.readConfig(RunConfig.class);
     Tokenizer tokenizer = Tokenizer.load(folder.tokenizer());

@@ -38,16 +38,19 @@ final class FornaxCommand {
       description = "Show the version.")
   boolean version;
 
+  /// What `--version` says, and what checkpoints record.
+  static String version() {
+    String version = FornaxCommand.class.getPackage().getImplementationVersion();
+    return "Fornax "
+        + (version == null ? "(development build)" : version)
+        + " on Java "
+        + Runtime.version().feature();
+  }
+
   static final class Version implements IVersionProvider {
     @Override
     public String[] getVersion() {
-      String version = FornaxCommand.class.getPackage().getImplementationVersion();
-      return new String[] {
-        "Fornax "
-            + (version == null ? "(development build)" : version)
-            + " on Java "
-            + Runtime.version().feature()
-      };
+      return new String[] {version()};
     }
   }
 }

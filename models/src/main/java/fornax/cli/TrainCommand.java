@@ -9,9 +9,12 @@ import fornax.models.gpt.Gpt;
 import fornax.models.gpt.GptConfig;
 import fornax.nn.Precision;
 import fornax.nn.Weights;
+import fornax.train.CheckpointState;
+import fornax.train.Checkpoints;
 import fornax.train.RunConfig;
 import fornax.train.RunFolder;
 import fornax.train.TrainOptions;
+import fornax.train.TrainOptions.Checkpointing;
 import fornax.train.TrainOptions.OptimizerOptions;
 import fornax.train.TrainOptions.Reports;
 import fornax.train.Trainer;
@@ -19,10 +22,13 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
 
 @CommandLine.Command(
     name = "train",
@@ -30,7 +36,8 @@ import picocli.CommandLine.Option;
       "Trains a GPT on a text. Without options: the preset nano learns English from Dickens.",
       "",
       "The last tenth of the text is held out: the validation loss is on that. Ctrl-C stops after"
-          + " the current step and saves."
+          + " the current step and saves; --resume goes on from the last checkpoint, bit for bit as"
+          + " if the run had never stopped."
     },
     footer = {
       "",
@@ -38,10 +45,24 @@ import picocli.CommandLine.Option;
       "  fornax train",
       "  fornax train --data notes.txt letters.txt --steps 500 --out runs/mine",
       "  fornax train --preset baby --device cuda",
+      "  fornax train --resume runs/mine",
       "  fornax train --layers 2 --width 64 --heads 2 --json 2>/dev/null"
     })
 final class TrainCommand extends Command {
+  private static final Set<String> WITH_RESUME =
+      Set.of(
+          "--resume",
+          "--skip-damaged",
+          "--data",
+          "--device",
+          "--threads",
+          "--json",
+          "--profile",
+          "--verbose");
+
   private final Output output;
+
+  @Spec @Nullable CommandSpec spec;
 
   @Option(
       names = "--preset",
@@ -75,8 +96,8 @@ final class TrainCommand extends Command {
       order = 4,
       description =
           "auto, or a device that fornax devices lists: cpu, cuda[:i], opencl[:i]."
-              + " Default: auto.")
-  String device = "auto";
+              + " Default: auto; that of the run with --resume.")
+  @Nullable String device;
 
   @Option(
       names = "--out",
@@ -128,6 +149,9 @@ final class TrainCommand extends Command {
       order = 20,
       heading = "%nThe recipe (default: the preset's; shown for nano):%n")
   RecipeOptions recipe = new RecipeOptions();
+
+  @ArgGroup(validate = false, order = 35, heading = "%nCheckpoints:%n")
+  CheckpointOptions checkpoints = new CheckpointOptions();
 
   @ArgGroup(validate = false, order = 30, heading = "%nReports:%n")
   ReportOptions reports = new ReportOptions();
@@ -292,12 +316,59 @@ final class TrainCommand extends Command {
     boolean profile;
   }
 
+  static final class CheckpointOptions {
+    @Option(
+        names = "--checkpoint-every",
+        paramLabel = "N",
+        order = 36,
+        converter = Numbers.CountOrZero.class,
+        description =
+            "Steps between checkpoints, which are also written where an evaluation is the best so"
+                + " far, at Ctrl-C and at the end; 0: none. Default: an eighth of --steps, but at"
+                + " least 50.")
+    @Nullable Integer every;
+
+    @Option(
+        names = "--keep",
+        paramLabel = "N",
+        order = 37,
+        converter = Numbers.Count.class,
+        description =
+            "Checkpoints to keep: the last N, and the best by validation loss. Default: 2.")
+    @Nullable Integer keep;
+
+    @Option(
+        names = "--resume",
+        paramLabel = "DIR",
+        order = 38,
+        description =
+            "Go on with the run in DIR, by its own config, from its newest checkpoint. Takes"
+                + " --data only where the text has moved.")
+    @Nullable Path resume;
+
+    @Option(
+        names = "--skip-damaged",
+        order = 39,
+        description = "With --resume: where the newest checkpoint is damaged, take the one before.")
+    boolean skipDamaged;
+  }
+
   TrainCommand(Output output) {
     this.output = output;
   }
 
   @Override
   public Integer call() throws IOException {
+    if (checkpoints.resume != null) {
+      return goOn(checkpoints.resume);
+    }
+    if (checkpoints.skipDamaged) {
+      throw new UserException("--skip-damaged: got no --resume; need the run to go on with");
+    }
+    return begin();
+  }
+
+  private int begin() throws IOException {
     Recipe defaults = recipe();
     GptConfig sizes = sizes(defaults);
     TrainOptions options = options(defaults);
@@ -309,7 +380,8 @@ final class TrainCommand extends Command {
     Tokenizer tokens = characters ? CharTokenizer.of(text) : new Gpt2Tokenizer();
     TokenDataset dataset = TokenDataset.of(tokens.encode(text), sizes.context());
     GptConfig config = sizes.withVocabulary(tokens.vocabularySize());
-    try (var opened = OpenDevice.open(device, threads, reports.profile, output.err())) {
+    String on = or(device, "auto");
+    try (var opened = OpenDevice.open(on, threads, reports.profile, output.err())) {
       opened.requireMemoryToTrain(config, precision);
       try (var gpt = new Gpt(config, Weights.on(opened.backend(), seed));
           var trainer = new Trainer(gpt, dataset, options)) {
@@ -317,11 +389,80 @@ final class TrainCommand extends Command {
             out == null ? RunFolder.create(Path.of("runs"), preset) : RunFolder.at(out);
         // An earlier run's weights must not be taken for those of this config.
         boolean _ = Files.deleteIfExists(folder.model());
-        folder.writeConfig(
-            new RunConfig(preset, config, sources, RunConfig.sha256(text), options, opened.id()));
+        folder.checkpoints().clear();
+        var all =
+            new RunConfig(preset, config, sources, RunConfig.sha256(text), options, opened.id());
+        folder.writeConfig(all);
         tokens.save(folder.tokenizer());
-        var run = new TrainingRun(opened.backend(), gpt, tokens, dataset, options, folder);
-        return run.run(trainer, output, json);
+        var run = new TrainingRun(opened.backend(), gpt, tokens, dataset, all, folder);
+        return run.run(trainer, null, output, json);
+      }
+    }
+  }
+
+  private int goOn(Path path) throws IOException {
+    requireNoneBesideResume();
+    RunFolder folder = RunFolder.open(path);
+    Path newest = folder.checkpoints().newest(checkpoints.skipDamaged);
+    if (newest == null) {
+      throw new UserException(
+          "--resume: no checkpoint in "
+              + folder
+              + "; need one; was it stopped before the first, or trained with --checkpoint-every"
+              + " 0?");
+    }
+    Checkpoint from = Checkpoint.read(newest);
+    CheckpointState state = Checkpoints.state(newest);
+    RunConfig config = from.config();
+    TrainOptions options = config.training();
+    int done = state.training().step();
+    if (done >= options.steps()) {
+      throw new UserException(
+          "--resume: nothing left to do; got "
+              + folder
+              + ", which has taken all "
+              + done
+              + " steps");
+    }
+    String text = Texts.load(data == null ? config.data() : data);
+    if (!RunConfig.sha256(text).equals(config.textSha256())) {
+      throw new UserException(
+          "--resume: the text is another one; got "
+              + (data == null ? config.data() : data)
+              + " with another SHA-256 than "
+              + newest
+              + " was trained on; need that text; --data tells where it is now");
+    }
+    TokenDataset dataset = TokenDataset.of(from.tokenizer().encode(text), config.model().context());
+    String on = or(device, config.device().split(",", 2)[0]);
+    try (var opened = OpenDevice.open(on, threads, reports.profile, output.err())) {
+      opened.requireMemoryToTrain(config.model(), options.precision());
+      try (var gpt = new Gpt(config.model(), Weights.zeros(opened.backend(), options.seed()));
+          var trainer = new Trainer(gpt, dataset, options)) {
+        var _ = gpt.load(from.folder().model());
+        trainer.resume(state.training(), Checkpoints.optimizer(newest));
+        boolean _ = Files.deleteIfExists(folder.model()); // is there again at the end
+        output.err().printf("resumed: %s, step %d of %d%n", newest, done, options.steps());
+        if (!state.version().equals(FornaxCommand.version())) {
+          output
+              .err()
+              .printf(
+                  "note: %s wrote the checkpoint; %s goes on with it, maybe with other last bits%n",
+                  state.version(), FornaxCommand.version());
+        }
+        var run = new TrainingRun(opened.backend(), gpt, from.tokenizer(), dataset, config, folder);
+        return run.run(trainer, state, output, json);
+      }
+    }
+  }
+
+  /// The run's own config says the rest.
+  private void requireNoneBesideResume() {
+    for (var option : required(spec).commandLine().getParseResult().matchedOptions()) {
+      if (!WITH_RESUME.contains(option.longestName())) {
+        throw new UserException(
+            option.longestName()
+                + ": not with --resume; the run goes on by its own config; need it left out");
       }
     }
   }
@@ -370,7 +511,9 @@ final class TrainCommand extends Command {
               or(reports.evaluateBatches, 20),
               or(reports.sampleEvery, Math.max(100, steps / 4))),
           seed,
-          precision);
+          precision,
+          new Checkpointing(
+              or(checkpoints.every, Math.max(50, steps / 8)), or(checkpoints.keep, 2)));
     } catch (IllegalArgumentException e) {
       throw new UserException(String.valueOf(e.getMessage()), e);
     }

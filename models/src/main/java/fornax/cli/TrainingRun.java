@@ -8,18 +8,26 @@ import fornax.data.Tokenizer;
 import fornax.models.gpt.Gpt;
 import fornax.models.gpt.Sampling;
 import fornax.nn.Precision;
+import fornax.nn.TensorFile;
+import fornax.train.CheckpointState;
+import fornax.train.Checkpoints;
 import fornax.train.Evaluation;
+import fornax.train.Health;
 import fornax.train.MetricsLog;
+import fornax.train.RunConfig;
 import fornax.train.RunFolder;
 import fornax.train.TrainOptions;
 import fornax.train.Trainer;
 import fornax.train.TrainingListener;
+import fornax.train.TrainingState;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
 import java.util.SequencedMap;
+import org.jspecify.annotations.Nullable;
 
 /// Trains, shows and records how it goes, saves, and sums up.
 final class TrainingRun {
@@ -33,6 +41,7 @@ final class TrainingRun {
   private final Gpt model;
   private final Tokenizer tokenizer;
   private final TokenDataset data;
+  private final RunConfig config;
   private final TrainOptions options;
   private final RunFolder folder;
 
@@ -41,20 +50,23 @@ final class TrainingRun {
       Gpt model,
       Tokenizer tokenizer,
       TokenDataset data,
-      TrainOptions options,
+      RunConfig config,
       RunFolder folder) {
     this.device = device;
     this.model = model;
     this.tokenizer = tokenizer;
     this.data = data;
-    this.options = options;
+    this.config = config;
+    options = config.training();
     this.folder = folder;
   }
 
   /// Does all that; returns the exit code.
   ///
+  /// @param from where the trainer goes on; null: it begins
   /// @param json whether `output.out()` is for one line of JSON alone
-  int run(Trainer trainer, Output output, boolean json) throws IOException {
+  int run(Trainer trainer, @Nullable CheckpointState from, Output output, boolean json)
+      throws IOException {
     PrintStream err = output.err();
     err.printf(
         Locale.ROOT,
@@ -67,12 +79,14 @@ final class TrainingRun {
     int columns = output.columns();
     try (var interrupt = new Interrupt(err)) {
       Trainer.Result result;
-      try (MetricsLog metrics = folder.startMetrics();
+      try (MetricsLog metrics =
+              from == null ? folder.startMetrics() : folder.continueMetrics(from.metricsBytes());
           Progress progress =
               columns > 0
                   ? new ProgressBarDisplay(err, columns, options.steps())
                   : new ProgressLines(err)) {
-        result = trainer.run(new Recorder(progress, metrics), interrupt::requested);
+        var recorder = new Recorder(trainer, progress, metrics);
+        result = trainer.run(recorder, interrupt::requested);
       }
       save();
       boolean complete = result.steps() == options.steps();
@@ -93,7 +107,7 @@ final class TrainingRun {
     return Sampler.visible(new Sampler(model, tokenizer).sample(tokens, sampling));
   }
 
-  private void sumUp(PrintStream to, Trainer.Result result, boolean complete) {
+  private void sumUp(PrintStream to, Trainer.Result result, boolean complete) throws IOException {
     if (!complete) {
       to.printf("stopped after step %d of %d%n", result.steps(), options.steps());
     } else if (options.reports().sampleEvery() > 0) {
@@ -124,19 +138,43 @@ final class TrainingRun {
         "speed            %,.0f tokens/s, %s in all%n",
         result.tokensPerSecond(),
         Progress.clock(result.time().toMillis() / 1e3));
-    if (result.skipped() > 0) {
-      to.printf(
-          "skipped          %d of %d steps: their gradients were not finite; try a lower --lr%n",
-          result.skipped(), result.steps());
-    }
+    sumUp(to, result.health(), result.steps());
     to.println("saved in         " + folder);
+    Path best = folder.checkpoints().best();
+    if (best != null) {
+      to.println("best checkpoint  " + best);
+    }
     if (result.profile() != null) {
       to.println();
       ProfileTable.print(result.profile(), to);
     }
     to.println();
     to.println("It writes more with: ./fornax generate --checkpoint " + folder);
+    if (!complete && options.checkpointing().every() > 0) {
+      to.println("It goes on with:     ./fornax train --resume " + folder);
+    }
     to.flush();
+  }
+
+  private static void sumUp(PrintStream to, Health health, int steps) {
+    if (health.largestNormStep() > 0) {
+      to.printf(
+          Locale.ROOT,
+          "gradient norm    at most %.2f, in step %d%n",
+          health.largestNorm(),
+          health.largestNormStep());
+    }
+    if (health.spikes() > 0) {
+      to.printf(
+          "spikes           %d of %d steps, the last of them %d: loss or gradient norm far above"
+              + " the 100 steps before%n",
+          health.spikes(), steps, health.lastSpike());
+    }
+    if (health.skipped() > 0) {
+      to.printf(
+          "skipped          %d of %d steps: their gradients were not finite; try a lower --lr%n",
+          health.skipped(), steps);
+    }
   }
 
   private void printJson(PrintStream out, Trainer.Result result) {
@@ -159,17 +197,19 @@ final class TrainingRun {
         });
   }
 
-  /// Shows and records each step and evaluation, saves after evaluations, and makes the samples.
+  /// Shows and records each step and evaluation, saves, and makes the samples.
   private final class Recorder implements TrainingListener {
     private static final double SMOOTHING = 0.1; // of the loss shown: about the last 10 steps
 
+    private final Trainer trainer;
     private final Progress progress;
     private final MetricsLog metrics;
-    private StepReport last = new StepReport(0, Double.NaN, Double.NaN, 0, 0);
+    private StepReport last = new StepReport(0, Double.NaN, Double.NaN, 0, 0, false);
     private double loss = Double.NaN;
     private double validationLoss = Double.NaN;
 
-    Recorder(Progress progress, MetricsLog metrics) {
+    Recorder(Trainer trainer, Progress progress, MetricsLog metrics) {
+      this.trainer = trainer;
       this.progress = progress;
       this.metrics = metrics;
     }
@@ -178,7 +218,19 @@ final class TrainingRun {
     public void stepped(StepReport report) throws IOException {
       last = report;
       loss = Double.isNaN(loss) ? report.loss() : loss + SMOOTHING * (report.loss() - loss);
-      metrics.append(report);
+      MemoryStats memory = device.memory().stats();
+      SequencedMap<String, Object> line = new LinkedHashMap<>();
+      line.put("step", report.step());
+      line.put("loss", report.loss());
+      line.put("gradientNorm", report.gradientNorm());
+      line.put("learningRate", report.learningRate());
+      line.put("tokensPerSecond", report.tokensPerSecond());
+      line.put("liveBytes", memory.live());
+      line.put("peakBytes", memory.peak());
+      if (report.spike()) {
+        line.put("spike", true);
+      }
+      metrics.append(line);
       show(false);
     }
 
@@ -196,9 +248,27 @@ final class TrainingRun {
       line.put("systemRequests", memory.systemRequests());
       metrics.append(line);
       show(true);
-      if (step > 0 && step < options.steps()) {
+      // Where there are checkpoints, they are what is read until the end.
+      if (step > 0 && step < options.steps() && options.checkpointing().every() == 0) {
         save();
       }
+    }
+
+    @Override
+    public void checkpointDue(TrainingState state) throws IOException {
+      var all = new CheckpointState(FornaxCommand.version(), metrics.force(), state);
+      Checkpoints checkpoints = folder.checkpoints();
+      Path written =
+          checkpoints.write(
+              all,
+              into -> {
+                into.writeConfig(config);
+                tokenizer.save(into.tokenizer());
+                model.save(into.model(), METADATA);
+                TensorFile.save(
+                    Checkpoints.optimizer(into.path()), trainer.optimizerState(), Map.of());
+              });
+      checkpoints.keepLast(options.checkpointing().keep(), written);
     }
 
     @Override

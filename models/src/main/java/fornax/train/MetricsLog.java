@@ -19,12 +19,13 @@ public final class MetricsLog implements AutoCloseable {
 
   @MustBeClosed
   @SuppressWarnings("MustBeClosedChecker") // the channel closes with the result
-  static MetricsLog open(Path path, boolean append) throws IOException {
+  static MetricsLog open(Path path, long keptBytes) throws IOException {
     FileChannel file =
         FileChannel.open(
             path, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE);
     try {
-      var _ = file.truncate(append ? lastLineEnd(file) : 0);
+      var _ = file.truncate(keptBytes);
+      var _ = file.truncate(lastLineEnd(file));
       var _ = file.position(file.size());
       return new MetricsLog(file);
     } catch (Throwable e) {
@@ -43,6 +44,14 @@ public final class MetricsLog implements AutoCloseable {
     while (bytes.hasRemaining()) {
       var _ = file.write(bytes);
     }
+  }
+
+  /// Forces what was appended to the disk; returns how long the file is.
+  ///
+  /// @throws IOException if it cannot be written
+  public long force() throws IOException {
+    file.force(true);
+    return file.position();
   }
 
   @Override

@@ -9,6 +9,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.google.errorprone.annotations.MustBeClosed;
 import fornax.io.AtomicFile;
 import fornax.nn.Precision;
+import fornax.train.TrainOptions.Checkpointing;
 import java.io.IOException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.FileAlreadyExistsException;
@@ -20,8 +21,8 @@ import java.time.ZoneId;
 import java.time.format.DateTimeFormatter;
 import org.jspecify.annotations.Nullable;
 
-/// The folder of one training run: `config.json`, `tokenizer.json`, `model.safetensors` and
-/// `metrics.jsonl`.
+/// The folder of one training run: `config.json`, `tokenizer.json`, `model.safetensors`,
+/// `metrics.jsonl` and [Checkpoints].
 ///
 /// What makes a folder a run's is that its `config.json` says `"format": "fornax-run"`. Only such a
 /// folder, an empty one or a new one is written to, so that no other file is ever lost. Each file
@@ -44,7 +45,7 @@ public final class RunFolder {
 
   private final Path path;
 
-  private RunFolder(Path path) {
+  RunFolder(Path path) {
     this.path = path;
   }
 
@@ -137,6 +138,11 @@ public final class RunFolder {
     return path.resolve("metrics.jsonl");
   }
 
+  /// `checkpoints/`: where training can go on from.
+  public Checkpoints checkpoints() {
+    return new Checkpoints(path.resolve("checkpoints"));
+  }
+
   /// Writes `config.json`: the mark of a run's folder, and then the members of `config`, a record
   /// or a map, in their order.
   ///
@@ -156,16 +162,16 @@ public final class RunFolder {
   }
 
   /// Reads back what [#writeConfig] wrote, as a `type`: every member must be there, and none
-  /// besides; but runs from before there was a choice of precision say nothing of it: F32.
+  /// besides; but runs from before there was a choice of something say nothing of it: they had its
+  /// default.
   ///
   /// @throws RunFolderException if it is missing or not what a `type` needs
   public <T> T readConfig(Class<T> type) throws RunFolderException {
     ObjectNode members = configuration();
     var _ = members.remove(FORMAT_KEY);
-    if (type == RunConfig.class
-        && members.get("training") instanceof ObjectNode training
-        && !training.has("precision")) {
-      var _ = training.put("precision", Precision.F32.toString());
+    if (type == RunConfig.class && members.get("training") instanceof ObjectNode training) {
+      addDefault(training, "precision", Precision.F32);
+      addDefault(training, "checkpointing", Checkpointing.NONE);
     }
     try {
       return JSON.treeToValue(members, type);
@@ -174,20 +180,27 @@ public final class RunFolder {
     }
   }
 
+  private static void addDefault(ObjectNode members, String name, Object value) {
+    if (!members.has(name)) {
+      var _ = members.set(name, JSON.valueToTree(value));
+    }
+  }
+
   /// Begins `metrics.jsonl` anew.
   ///
   /// @throws IOException if it cannot be written
   @MustBeClosed
   public MetricsLog startMetrics() throws IOException {
-    return MetricsLog.open(metrics(), false);
+    return MetricsLog.open(metrics(), 0);
   }
 
-  /// Goes on with `metrics.jsonl`. A last line that was cut off in the middle is dropped.
+  /// Goes on with the first `bytes` of `metrics.jsonl`. What is behind them is dropped, and so is a
+  /// last line that was cut off in the middle.
   ///
   /// @throws IOException if it cannot be written
   @MustBeClosed
-  public MetricsLog continueMetrics() throws IOException {
-    return MetricsLog.open(metrics(), true);
+  public MetricsLog continueMetrics(long bytes) throws IOException {
+    return MetricsLog.open(metrics(), bytes);
   }
 
   @Override
@@ -235,7 +248,7 @@ public final class RunFolder {
   }
 
   /// The fault on one line: what the type's own constructor said where it refused the values.
-  private static String reason(JacksonException e) {
+  static String reason(JacksonException e) {
     Throwable cause = e.getCause();
     String message =
         cause instanceof IllegalArgumentException ? cause.getMessage() : e.getOriginalMessage();

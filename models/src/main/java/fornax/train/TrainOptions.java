@@ -11,6 +11,7 @@ import fornax.nn.Precision;
 /// @param reports how often to look at the result
 /// @param seed of the initial parameters, the batches and dropout
 /// @param precision what the model computes in
+/// @param checkpointing how often to save what training can go on from
 public record TrainOptions(
     int steps,
     int batch,
@@ -18,7 +19,8 @@ public record TrainOptions(
     OptimizerOptions optimizer,
     Reports reports,
     long seed,
-    Precision precision) {
+    Precision precision,
+    Checkpointing checkpointing) {
   /// @throws IllegalArgumentException if a number is not positive, the seed is negative, or warm-up
   ///   takes longer than all steps
   public TrainOptions {
@@ -37,9 +39,27 @@ public record TrainOptions(
     }
   }
 
+  /// Without checkpoints.
+  public TrainOptions(
+      int steps,
+      int batch,
+      int accumulate,
+      OptimizerOptions optimizer,
+      Reports reports,
+      long seed,
+      Precision precision) {
+    this(steps, batch, accumulate, optimizer, reports, seed, precision, Checkpointing.NONE);
+  }
+
   /// This in another precision.
   public TrainOptions withPrecision(Precision other) {
-    return new TrainOptions(steps, batch, accumulate, optimizer, reports, seed, other);
+    return new TrainOptions(
+        steps, batch, accumulate, optimizer, reports, seed, other, checkpointing);
+  }
+
+  /// This with checkpoints.
+  public TrainOptions withCheckpointing(Checkpointing other) {
+    return new TrainOptions(steps, batch, accumulate, optimizer, reports, seed, precision, other);
   }
 
   /// The windows of text that one step sees.
@@ -98,6 +118,22 @@ public record TrainOptions(
       atLeast("steps between evaluations", evaluateEvery, 0);
       atLeast("batches of an evaluation", evaluateBatches, 1);
       atLeast("steps between samples", sampleEvery, 0);
+    }
+  }
+
+  /// How often to save what training can go on from.
+  ///
+  /// @param every steps between checkpoints; 0: none. One more is due where an evaluation finds the
+  ///   lowest loss so far, when training is stopped, and at its end
+  /// @param keep how many of the last to keep, beside the one with the lowest validation loss
+  public record Checkpointing(int every, int keep) {
+    /// No checkpoints.
+    public static final Checkpointing NONE = new Checkpointing(0, 1);
+
+    /// @throws IllegalArgumentException if `every` is negative, or none is kept
+    public Checkpointing {
+      atLeast("steps between checkpoints", every, 0);
+      atLeast("checkpoints kept", keep, 1);
     }
   }
 }

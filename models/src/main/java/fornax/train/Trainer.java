@@ -9,6 +9,7 @@ import fornax.data.EvaluationBatches;
 import fornax.data.TokenDataset;
 import fornax.data.TrainingBatches;
 import fornax.models.gpt.Gpt;
+import fornax.nn.TensorFile;
 import fornax.optim.AdamW;
 import fornax.optim.GradientClip;
 import fornax.optim.ParameterGroup;
@@ -19,7 +20,10 @@ import fornax.tensor.Tensor;
 import fornax.tensor.Tensors;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Map;
+import java.util.SequencedMap;
 import java.util.function.BooleanSupplier;
 import java.util.function.DoubleSupplier;
 import org.jspecify.annotations.Nullable;
@@ -30,11 +34,10 @@ import org.jspecify.annotations.Nullable;
 /// What step `s` does is a pure function of the options and of what the steps before left: its
 /// batch, its dropout masks and its learning rate depend on the seed and `s` alone. On the CPU the
 /// same seed gives the same bits. A step enqueues its work and waits for nothing: loss and norm are
-/// read when the next step is under way. From the second on, a step without accumulation is one
-/// that was captured (see [Backend#capture(Runnable)]): the host hands the device its batch, its
-/// random state and the optimiser's numbers.
+/// read when the next step is under way. From the second of a run on, a step without accumulation
+/// is one that was captured (see [Backend#capture(Runnable)]): the host hands the device its batch,
+/// its random state and the optimiser's numbers.
 public final class Trainer implements AutoCloseable {
-  private static final int MOST_LAST_STEPS = 100; // of which the final training loss is the mean
   private static final int LEAST_FINAL_TOKENS = 16_384;
   private static final double SMOOTHING = 0.05; // of the speed: about the last 20 steps
 
@@ -51,6 +54,7 @@ public final class Trainer implements AutoCloseable {
   private final int[] inputs;
   private final int[] targets;
   private @Nullable Replay replay;
+  private TrainingState begin = TrainingState.START;
 
   /// What training came to.
   ///
@@ -60,9 +64,9 @@ public final class Trainer implements AutoCloseable {
   /// @param validation on the validation part; null if training was stopped before one was made
   /// @param validationIsWhole whether that is all of the validation part, or windows spread evenly
   ///   over it
-  /// @param tokensPerSecond over all steps, without evaluations and samples
+  /// @param tokensPerSecond over the steps of this run, without evaluations and samples
   /// @param time of everything
-  /// @param skipped the steps that changed nothing, for their gradients were not finite
+  /// @param health what stood out in the steps
   /// @param profile where the time of the steps went; null unless [Settings#profile()] was set
   public record Result(
       int steps,
@@ -72,7 +76,7 @@ public final class Trainer implements AutoCloseable {
       boolean validationIsWhole,
       double tokensPerSecond,
       Duration time,
-      int skipped,
+      Health health,
       @Nullable StepProfile profile) {}
 
   /// The model computes in the options' precision from now on.
@@ -109,48 +113,95 @@ public final class Trainer implements AutoCloseable {
     targets = new int[inputs.length];
   }
 
-  /// Trains, from the first step to the last or until `stop` says so after a step.
+  /// The optimiser's moments: the live tensors, to be saved beside the model's parameters.
+  public SequencedMap<String, Tensor> optimizerState() {
+    return optimizer.state();
+  }
+
+  /// Makes [#run] go on after the steps of `state`, as if it had taken them: the model's parameters
+  /// and `optimizerState` must be those of then.
+  ///
+  /// @throws IOException if the file cannot be read, or has not the moments of these parameters
+  /// @throws IllegalArgumentException if the state is not of a training with these options
+  public void resume(TrainingState state, Path optimizerState) throws IOException {
+    if (state.step() > options.steps()
+        || state.window() != windowAfter(state.step())
+        || state.randomStep() != passesBefore(state.step())) {
+      throw new IllegalArgumentException(
+          "train: state of another training; got step "
+              + state.step()
+              + ", window "
+              + state.window()
+              + " and random step "
+              + state.randomStep()
+              + " for "
+              + options);
+    }
+    Map<String, String> _ = TensorFile.load(optimizerState, optimizer.state());
+    optimizer.resume(state.step());
+    begin = state;
+  }
+
+  private long passesBefore(int step) {
+    return (long) step * options.accumulate();
+  }
+
+  private long windowAfter(int step) {
+    return step * options.windowsPerStep();
+  }
+
+  /// Trains, from the first step, or the one that was resumed after, to the last or until `stop`
+  /// says so after a step.
   ///
   /// @throws IOException if the listener does
   public Result run(TrainingListener listener, BooleanSupplier stop) throws IOException {
     var progress = new Progress(listener);
-    Evaluation validation = null;
     TrainOptions.Reports reports = options.reports();
-    if (reports.evaluateEvery() > 0) {
-      validation = evaluatePart();
-      listener.evaluated(0, validation);
+    int checkpointEvery = options.checkpointing().every();
+    int step = begin.step();
+    if (step == 0 && reports.evaluateEvery() > 0) {
+      boolean _ = progress.evaluated(0, evaluatePart());
     }
-    if (reports.sampleEvery() > 0) {
+    if (step == 0 && reports.sampleEvery() > 0) {
       listener.sampleDue(0);
     }
+    int saved = step;
     progress.resume();
-    int step = 0;
     while (step < options.steps() && !stop.getAsBoolean()) {
       progress.began(step(++step));
-      boolean last = step == options.steps();
-      boolean evaluate = isDue(step, reports.evaluateEvery()) && !last;
-      boolean sample = isDue(step, reports.sampleEvery()) && !last;
-      if (evaluate || sample) {
+      if (step == options.steps()) {
+        break;
+      }
+      boolean evaluate = isDue(step, reports.evaluateEvery());
+      boolean sample = isDue(step, reports.sampleEvery());
+      boolean save = isDue(step, checkpointEvery);
+      if (evaluate || sample || save) {
         progress.pause();
         if (evaluate) {
-          validation = evaluatePart();
-          listener.evaluated(step, validation);
+          save |= progress.evaluated(step, evaluatePart()) && checkpointEvery > 0;
         }
         if (sample) {
           listener.sampleDue(step);
+        }
+        if (save) {
+          listener.checkpointDue(progress.state(step));
+          saved = step;
         }
         progress.resume();
       }
     }
     progress.pause();
     boolean whole = false;
-    if (step == options.steps()) {
+    if (step == options.steps() && step > saved) {
       EvaluationBatches last = data.evaluationBatches(options.batch(), finalWindows());
-      validation = Evaluation.of(model, last);
+      Evaluation validation = Evaluation.of(model, last);
       whole = validation.tokens() == data.validationTokens() - 1;
-      listener.evaluated(step, validation);
+      boolean _ = progress.evaluated(step, validation);
     }
-    return progress.result(step, validation, whole);
+    if (step > saved && checkpointEvery > 0) {
+      listener.checkpointDue(progress.state(step));
+    }
+    return progress.result(step, whole);
   }
 
   private static boolean isDue(int step, int every) {
@@ -176,8 +227,8 @@ public final class Trainer implements AutoCloseable {
     int passes = options.accumulate();
     optimizer.begin();
     if (passes == 1) {
-      upload(step - 1L);
-      if (step == 1) {
+      upload(passesBefore(step - 1));
+      if (step == begin.step() + 1) {
         whole(); // kernels are loaded, memory is asked for
       } else {
         replay().run();
@@ -186,7 +237,7 @@ public final class Trainer implements AutoCloseable {
       try (var _ = Scope.open()) {
         var _ = lossSum.fillInPlace(0);
         for (int pass = 0; pass < passes; pass++) {
-          upload((step - 1L) * passes + pass);
+          upload(passesBefore(step - 1) + pass);
           pass();
         }
         update();
@@ -260,15 +311,17 @@ public final class Trainer implements AutoCloseable {
     private final TrainingListener listener;
     private final long start = System.nanoTime();
     private final long tokensPerStep = options.windowsPerStep() * data.context();
-    private final double[] lastLosses =
-        new double[Math.clamp(options.steps() / 10, 1, MOST_LAST_STEPS)];
+    private final RecentSteps recent = new RecentSteps(begin.losses(), begin.gradientNorms());
     private final @Nullable StepProfiler profiler =
-        Settings.profile() ? new StepProfiler(backend, options.steps()) : null;
+        Settings.profile() ? new StepProfiler(backend, options.steps() - begin.step()) : null;
+    private Health health = begin.health();
+    private double bestLoss = begin.bestLoss();
+    private @Nullable Evaluation validation = begin.validation();
+    private int validationStep = begin.validationStep();
     private @Nullable Pending pending;
     private long mark = start;
     private long steppingNanos;
     private double recentNanos;
-    private int skipped;
 
     Progress(TrainingListener listener) {
       this.listener = listener;
@@ -278,7 +331,7 @@ public final class Trainer implements AutoCloseable {
       report();
       pending = next;
       if (profiler != null) {
-        profiler.began(next.step());
+        profiler.began(next.step() - begin.step());
       }
     }
 
@@ -290,15 +343,40 @@ public final class Trainer implements AutoCloseable {
       pending = null;
       double loss = done.loss().getAsDouble();
       double norm = done.norm().getAsDouble();
-      lastLosses[done.step() % lastLosses.length] = loss;
-      skipped += Double.isFinite(norm) ? 0 : 1;
+      boolean spike = recent.isSpike(loss, norm);
+      recent.add(loss, norm);
+      health = health.after(done.step(), norm, spike);
       long nanos = lap();
       // The first step is slower by far (code is compiled, memory asked for) and soon forgotten.
-      double share = Math.max(SMOOTHING, 1.0 / Math.max(1, done.step() - 1));
+      double share = Math.max(SMOOTHING, 1.0 / Math.max(1, done.step() - begin.step() - 1));
       recentNanos += share * (nanos - recentNanos);
       listener.stepped(
           new TrainingListener.StepReport(
-              done.step(), loss, norm, done.rate(), tokensPerStep * 1e9 / recentNanos));
+              done.step(), loss, norm, done.rate(), tokensPerStep * 1e9 / recentNanos, spike));
+    }
+
+    /// Whether that is the lowest loss so far.
+    boolean evaluated(int step, Evaluation evaluation) throws IOException {
+      validation = evaluation;
+      validationStep = step;
+      listener.evaluated(step, evaluation);
+      boolean best = evaluation.loss() < bestLoss;
+      bestLoss = best ? evaluation.loss() : bestLoss;
+      return best;
+    }
+
+    /// Nothing must be under way.
+    TrainingState state(int step) {
+      return new TrainingState(
+          step,
+          windowAfter(step),
+          passesBefore(step),
+          recent.losses(),
+          recent.norms(),
+          health,
+          bestLoss,
+          validation,
+          validationStep);
     }
 
     /// Waits for the steps under way and stops the clock.
@@ -324,22 +402,19 @@ public final class Trainer implements AutoCloseable {
       return nanos;
     }
 
-    Result result(int steps, @Nullable Evaluation validation, boolean whole) {
-      double sum = 0;
-      int count = Math.min(steps, lastLosses.length);
-      for (int i = 0; i < count; i++) {
-        sum += lastLosses[(steps - i) % lastLosses.length];
-      }
+    Result result(int steps, boolean whole) {
+      int asked = Math.clamp(options.steps() / 10, 1, RecentSteps.CAPACITY);
+      int count = Math.min(steps, asked);
       return new Result(
           steps,
-          sum / count,
+          recent.meanLoss(count),
           count,
           validation,
           whole,
-          steps * tokensPerStep * 1e9 / steppingNanos,
+          (steps - begin.step()) * tokensPerStep * 1e9 / steppingNanos,
           Duration.ofNanos(System.nanoTime() - start),
-          skipped,
-          profiler == null ? null : profiler.result(steps));
+          health,
+          profiler == null ? null : profiler.result(steps - begin.step()));
     }
   }
 }

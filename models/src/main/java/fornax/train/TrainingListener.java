@@ -13,6 +13,10 @@ public interface TrainingListener {
   /// It is time for a sample after `step` steps.
   void sampleDue(int step) throws IOException;
 
+  /// It is time for a checkpoint: all steps up to the state's are done. Does nothing where it is
+  /// not overridden.
+  default void checkpointDue(TrainingState state) throws IOException {}
+
   /// What one step did.
   ///
   /// @param step from 1
@@ -20,6 +24,12 @@ public interface TrainingListener {
   /// @param gradientNorm before clipping; where it is not finite, the step changed nothing
   /// @param learningRate of this step
   /// @param tokensPerSecond of late
+  /// @param spike whether loss or norm stood far above those of the steps before
   record StepReport(
-      int step, double loss, double gradientNorm, double learningRate, double tokensPerSecond) {}
+      int step,
+      double loss,
+      double gradientNorm,
+      double learningRate,
+      double tokensPerSecond,
+      boolean spike) {}
 }

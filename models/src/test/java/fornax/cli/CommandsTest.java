@@ -265,7 +265,7 @@ class CommandsTest {
     assertEquals(first.get("validationLoss"), again.get("validationLoss"));
     assertArrayEquals(before, Files.readAllBytes(out.resolve("model.safetensors")));
     try (var files = Files.list(out)) {
-      assertEquals(4, files.count());
+      assertEquals(5, files.count());
     }
   }
 }

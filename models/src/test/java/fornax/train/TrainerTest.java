@@ -101,7 +101,7 @@ class TrainerTest {
       assertTrue(validation.loss() < most, "validation loss " + validation.loss());
       assertEquals(validation.loss(), result.trainLoss(), 0.2);
       assertEquals(steps, result.steps());
-      assertEquals(0, result.skipped());
+      assertEquals(0, result.health().skipped());
       assertEquals(steps / 10, result.trainLossSteps());
       assertFalse(result.validationIsWhole());
       assertEquals(16_384, validation.tokens());

@@ -1,0 +1,26 @@
+package fornax.train;
+
+/// What stood out in the steps of a training.
+///
+/// @param skipped the steps that changed nothing, for their gradients were not finite
+/// @param spikes the steps whose loss or gradient norm stood far above those before
+///   ([RecentSteps#isSpike])
+/// @param lastSpike the last such step; 0: none
+/// @param largestNorm the largest finite gradient norm, before clipping
+/// @param largestNormStep the step it was of; 0: none
+public record Health(
+    int skipped, int spikes, int lastSpike, double largestNorm, int largestNormStep) {
+  static final Health UNKNOWN = new Health(0, 0, 0, 0, 0);
+
+  /// This after one more step.
+  Health after(int step, double gradientNorm, boolean spike) {
+    boolean finite = Double.isFinite(gradientNorm);
+    boolean larger = finite && gradientNorm > largestNorm;
+    return new Health(
+        finite ? skipped : skipped + 1,
+        spike ? spikes + 1 : spikes,
+        spike ? step : lastSpike,
+        larger ? gradientNorm : largestNorm,
+        larger ? step : largestNormStep);
+  }
+}

@@ -1,0 +1,36 @@
+package fornax.train;
+
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/// Where a [Trainer] stands, but for the parameters and the optimiser's moments.
+///
+/// @param step the steps taken
+/// @param window the number of the next window of text: the position in the data
+/// @param randomStep the counter that the next forward pass's random numbers are drawn by
+/// @param losses of the last steps, at most [RecentSteps#CAPACITY]
+/// @param gradientNorms of the same steps
+/// @param health how training went so far
+/// @param bestLoss the lowest validation loss so far; infinite before the first
+/// @param validation the last evaluation; null before the first
+/// @param validationStep the step it came after
+public record TrainingState(
+    int step,
+    long window,
+    long randomStep,
+    List<Double> losses,
+    List<Double> gradientNorms,
+    Health health,
+    double bestLoss,
+    @Nullable Evaluation validation,
+    int validationStep) {
+  public TrainingState {
+    losses = List.copyOf(losses);
+    gradientNorms = List.copyOf(gradientNorms);
+  }
+
+  /// Before the first step.
+  static final TrainingState START =
+      new TrainingState(
+          0, 0, 0, List.of(), List.of(), Health.UNKNOWN, Double.POSITIVE_INFINITY, null, 0);
+}
