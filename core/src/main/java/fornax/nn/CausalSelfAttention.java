@@ -64,6 +64,29 @@ public final class CausalSelfAttention extends Layer {
     }
   }
 
+  /// The result for the positions after those in `cache`, which these join: `x` attends to all of
+  /// them. For evaluation. Shapes: `x, y [B, T, C]`.
+  ///
+  /// @throws ShapeException if the cache has no room for them
+  public Tensor forward(Tensor x, KeyValueCache cache) {
+    try (var scope = Scope.open()) {
+      long b = x.dim(0);
+      long t = x.dim(1);
+      long c = x.dim(2);
+      Tensor parts = qkv.forward(x).reshape(b, t, 3, heads, c / heads); // [B, T, 3, H, D]
+      cache.append(part(parts, 1), part(parts, 2));
+      Tensor mixed =
+          Tensor.attention(
+              part(parts, 0), cache.keys(), cache.values(), AttentionSpec.CAUSAL); // [B, H, T, D]
+      Tensor joined = mixed.swapAxes(1, 2).reshape(b, t, c); // [B, T, C]
+      return scope.keep(projection.forward(joined)); // [B, T, C]
+    }
+  }
+
+  private static Tensor part(Tensor parts, int index) {
+    return parts.select(2, index).swapAxes(1, 2); // [B, H, T, D]
+  }
+
   private static AttentionSpec spec(Dropout dropout) {
     return withDropout(AttentionSpec.CAUSAL, dropout);
   }

@@ -6,6 +6,9 @@ import fornax.nn.Precision;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.Option;
@@ -104,6 +107,33 @@ final class GenerateCommand extends Command {
       description = "f32 or bf16, however it was trained. Default: f32.")
   Precision precision = Precision.F32;
 
+  @Option(
+      names = "--repetition-penalty",
+      paramLabel = "P",
+      order = 11,
+      converter = Numbers.Positive.class,
+      description =
+          "Make tokens that stand in the text already less likely: their logits are divided by P."
+              + " Default: 1, no penalty.")
+  double repetitionPenalty = 1;
+
+  @Option(
+      names = "--stop",
+      paramLabel = "TEXT",
+      order = 12,
+      description = "End before this text. May be given several times.")
+  @Nullable List<String> stop;
+
+  @Option(
+      names = "--samples",
+      paramLabel = "N",
+      order = 13,
+      converter = Numbers.Count.class,
+      description =
+          "Write N texts at the same time, with the seeds from --seed on. The first appears as it"
+              + " is written. Default: 1.")
+  int samples = 1;
+
   GenerateCommand(Output output) {
     this.output = output;
   }
@@ -112,24 +142,46 @@ final class GenerateCommand extends Command {
   public Integer call() throws IOException {
     Checkpoint from = Checkpoint.open(required(checkpoint));
     requireKnown(from);
-    var sampling = new Sampling(temperature, topK == null ? 0 : topK, topP, seed);
+    List<String> stops = stop == null ? List.of() : stop;
+    if (stops.contains("")) {
+      throw new UserException("--stop: empty; need a text");
+    }
+    var first = new Sampling(temperature, topK == null ? 0 : topK, topP, seed, repetitionPenalty);
+    List<Sampling> samplings = new ArrayList<>();
+    for (int i = 0; i < samples; i++) {
+      samplings.add(first.withSeed(seed + i));
+    }
     PrintStream out = output.out();
     try (var opened = OpenDevice.open(device, threads, output.err());
         Gpt model = from.model(opened, precision)) {
+      List<StringBuilder> texts = new ArrayList<>(); // of the samples behind the first
+      List<StopStrings> ends = new ArrayList<>();
+      for (int i = 0; i < samples; i++) {
+        var text = new StringBuilder();
+        texts.add(text);
+        ends.add(new StopStrings(stops, i == 0 ? piece -> print(out, piece) : hold(text)));
+      }
       out.print(prompt);
       new Sampler(model, from.tokenizer())
-          .stream(
-              prompt,
-              maxTokens,
-              sampling,
-              piece -> {
-                out.print(piece);
-                out.flush();
-                return true;
-              });
+          .stream(prompt, maxTokens, samplings, (i, piece) -> ends.get(i).next(piece));
+      ends.forEach(StopStrings::end);
       out.println();
+      for (int i = 1; i < samples; i++) {
+        out.println("--- seed " + (seed + i));
+        out.println(prompt + texts.get(i));
+      }
     }
     return ExitCode.OK;
+  }
+
+  private static boolean print(PrintStream out, String piece) {
+    out.print(piece);
+    out.flush();
+    return true;
+  }
+
+  private static Predicate<String> hold(StringBuilder text) {
+    return piece -> !text.append(piece).isEmpty();
   }
 
   /// Before the device is opened and anything printed.

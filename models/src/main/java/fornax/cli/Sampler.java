@@ -1,11 +1,13 @@
 package fornax.cli;
 
+import fornax.data.BpeTokenizer;
 import fornax.data.Gpt2Tokenizer;
 import fornax.data.StreamingDecoder;
 import fornax.data.Tokenizer;
 import fornax.models.gpt.Gpt;
 import fornax.models.gpt.Sampling;
 import fornax.models.gpt.TextGenerator;
+import java.util.List;
 import java.util.function.Predicate;
 
 /// Lets a model write text.
@@ -42,17 +44,42 @@ final class Sampler {
   ///
   /// @throws fornax.data.UnknownCharacterException if the vocabulary lacks a character of it
   void stream(String prompt, int tokens, Sampling sampling, Predicate<String> sink) {
+    stream(prompt, tokens, List.of(sampling), (_, piece) -> sink.test(piece));
+  }
+
+  /// Takes the texts of several samples.
+  @FunctionalInterface
+  interface Sink {
+    /// Takes the next piece of a sample; whether the sample goes on.
+    boolean next(int sample, String piece);
+  }
+
+  /// Hands the texts after `prompt`, one for each of `samplings`, to `sink` piece by piece, as they
+  /// are written at the same time.
+  ///
+  /// @throws fornax.data.UnknownCharacterException if the vocabulary lacks a character of it
+  void stream(String prompt, int tokens, List<Sampling> samplings, Sink sink) {
     int[] start = prompt.isEmpty() ? new int[] {firstToken()} : tokenizer.encode(prompt);
-    StreamingDecoder decoder = tokenizer.streamingDecoder();
+    List<StreamingDecoder> decoders =
+        samplings.stream().map(_ -> tokenizer.streamingDecoder()).toList();
     new TextGenerator(model)
-        .generate(start, tokens, sampling, token -> sink.test(decoder.next(token)));
-    boolean _ = sink.test(decoder.end());
+        .generate(
+            start,
+            tokens,
+            samplings,
+            (sample, token) -> sink.next(sample, decoders.get(sample).next(token)));
+    for (int i = 0; i < decoders.size(); i++) {
+      boolean _ = sink.next(i, decoders.get(i).end());
+    }
   }
 
   /// What a text follows that has nothing before it: the end of another one, or of a line.
   private int firstToken() {
     if (tokenizer instanceof Gpt2Tokenizer) {
       return Gpt2Tokenizer.END_OF_TEXT;
+    }
+    if (tokenizer instanceof BpeTokenizer bpe && !bpe.special().isEmpty()) {
+      return bpe.special().firstEntry().getValue();
     }
     try {
       return tokenizer.encode("\n")[0];

@@ -11,6 +11,7 @@ import fornax.models.TinyGpt2;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import org.junit.jupiter.api.BeforeEach;
@@ -89,17 +90,25 @@ class ConvertCommandTest {
     TinyGpt2.write(published);
     TinyGpt2.writeTokenizer(published);
     ok("convert", "--from", "hf", published.toString(), "--to", path("run").toString());
-    String text =
-        ok(
-                "generate",
-                "--checkpoint",
-                path("run").toString(),
-                "--prompt=this",
-                "--max-tokens=9",
-                "--temperature=0",
-                "--device=cpu")
-            .out();
+    String text = generate("--temperature=0");
     assertTrue(text.startsWith("this") && text.length() > 12, text);
+    String stop = text.strip().substring(11); // the last two letters
+    int end = text.indexOf(stop);
+    assertTrue(end > 4, text);
+    assertEquals(text.substring(0, end) + "\n", generate("--temperature=0", "--stop=" + stop));
+    String several = generate("--samples=3", "--seed=5", "--repetition-penalty=1.2", "--top-k=9");
+    int second = several.indexOf("\n--- seed 6\nthis");
+    assertTrue(second > 0 && several.indexOf("\n--- seed 7\nthis") > second, several);
+    assertEquals(
+        several, generate("--samples=3", "--seed=5", "--repetition-penalty=1.2", "--top-k=9"));
+  }
+
+  private String generate(String... options) {
+    List<String> args = new ArrayList<>();
+    args.addAll(List.of("generate", "--checkpoint", path("run").toString(), "--prompt=this"));
+    args.addAll(List.of("--max-tokens=9", "--device=cpu"));
+    args.addAll(List.of(options));
+    return ok(args.toArray(new String[0])).out();
   }
 
   @Test

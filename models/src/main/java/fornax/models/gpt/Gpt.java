@@ -8,17 +8,20 @@ import fornax.nn.Dropout;
 import fornax.nn.Embedding;
 import fornax.nn.FeedForward;
 import fornax.nn.Initializer;
+import fornax.nn.KeyValueCache;
 import fornax.nn.LayerNorm;
 import fornax.nn.Linear;
 import fornax.nn.Module;
 import fornax.nn.Weights;
 import fornax.tensor.Generator;
+import fornax.tensor.GradMode;
 import fornax.tensor.LossOptions;
 import fornax.tensor.Residual;
 import fornax.tensor.Scope;
 import fornax.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /// GPT-2: a transformer that predicts the next token.
 ///
@@ -79,13 +82,15 @@ public final class Gpt extends Module {
 
     /// The residual stream `x` behind the last block, normalised by `last`. Shapes: `[B, T, C] →
     /// [B, T, C]`.
-    Tensor forward(Tensor x, LayerNorm last) {
+    ///
+    /// @param cache of the positions before `x`; null: there are none
+    Tensor forward(Tensor x, LayerNorm last, @Nullable GptCache cache) {
       try (var scope = Scope.open()) {
         Residual stream = new Residual(x, list.getFirst().attentionNorm.forward(x));
         for (int i = 0; i < list.size(); i++) {
           LayerNorm next = i + 1 < list.size() ? list.get(i + 1).attentionNorm : last;
           Residual before = stream;
-          stream = list.get(i).forward(before, next);
+          stream = list.get(i).forward(before, next, cache == null ? null : cache.block(i));
           before.normal().close();
           if (i > 0) {
             before.sum().close();
@@ -133,11 +138,13 @@ public final class Gpt extends Module {
     }
 
     /// @param next the norm of the layers behind this block
-    Residual forward(Residual stream, LayerNorm next) {
+    Residual forward(Residual stream, LayerNorm next, @Nullable KeyValueCache cache) {
       try (var scope = Scope.open()) {
+        Tensor x = stream.normal();
         Residual attended =
             feedForwardNorm.forward(
-                stream.sum(), attention.forward(stream.normal())); // [B, T, C] each
+                stream.sum(),
+                cache == null ? attention.forward(x) : attention.forward(x, cache)); // [B, T, C]
         return scope.keep(
             next.forward(attended.sum(), feedForward.forward(attended.normal()))); // [B, T, C] each
       }
@@ -176,6 +183,23 @@ public final class Gpt extends Module {
     }
   }
 
+  /// The logits of the token after the last position alone, where `tokens` follow those that
+  /// `cache` has seen, which they join. In evaluation mode, without gradients. Shapes: `tokens
+  /// (I32) [B, T] → [B, V]`.
+  ///
+  /// @throws ShapeException if tokens are not of rank 2, empty, or longer than what the context has
+  ///   left
+  public Tensor nextLogits(Tensor tokens, GptCache cache) {
+    if (isTraining()) {
+      throw new IllegalStateException("gpt: in training mode; need eval() for a cache");
+    }
+    try (var _ = GradMode.noGrad();
+        var scope = Scope.open()) {
+      Tensor last = hidden(tokens, cache).select(1, tokens.dim(1) - 1); // [B, C]
+      return scope.keep(head(last)); // [B, V]
+    }
+  }
+
   /// The mean cross-entropy of `targets`, the tokens after each of `tokens`, in nats; targets of
   /// [LossOptions#DEFAULT]'s ignored index don't count. Shapes: `tokens, targets (I32) [B, T] →
   /// []`.
@@ -201,24 +225,30 @@ public final class Gpt extends Module {
 
   // The residual stream behind the last block, normalised: [B, T] to [B, T, C].
   private Tensor hidden(Tensor tokens) {
+    return hidden(tokens, null);
+  }
+
+  private Tensor hidden(Tensor tokens, @Nullable GptCache cache) {
     if (tokens.rank() != 2) {
       throw new ShapeException(
           "gpt: tokens of wrong rank; got " + tokens.shape() + "; need [B, T]");
     }
-    long length = tokens.dim(1);
-    if (length > config.context()) {
+    long start = cache == null ? 0 : cache.length();
+    long end = start + tokens.dim(1);
+    if (end > config.context()) {
       throw new ShapeException(
           "gpt: sequence longer than the context; got "
-              + length
+              + end
               + " in tokens "
               + tokens.shape()
+              + (start == 0 ? "" : " after " + start)
               + "; need at most "
               + config.context());
     }
     try (var scope = Scope.open()) {
-      Tensor positions = positionTable.weight().working().slice(0, 0, length); // [T, C]
+      Tensor positions = positionTable.weight().working().slice(0, start, end); // [T, C]
       Tensor x = dropout.forward(tokenTable.forward(tokens).add(positions)); // [B, T, C]
-      return scope.keep(blocks.forward(x, norm)); // [B, T, C]
+      return scope.keep(blocks.forward(x, norm, cache)); // [B, T, C]
     }
   }
 

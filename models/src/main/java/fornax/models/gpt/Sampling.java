@@ -2,23 +2,28 @@ package fornax.models.gpt;
 
 import fornax.backend.Philox;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.Comparator;
 import java.util.stream.IntStream;
 
 /// How a token is chosen from logits: those outside the `topK` likeliest are dropped, then those
 /// outside the smallest set whose probability at this temperature reaches `topP`, then one is
-/// drawn.
+/// drawn. Tokens that stand in the text already may be made less likely before.
 ///
 /// @param temperature what logits are divided by; 0 takes the likeliest always
 /// @param topK how many tokens may be drawn; 0: all
 /// @param topP the probability that the tokens which may be drawn reach together; 1: all. Source:
 ///   arXiv:1904.09751
 /// @param seed the seed of the draws: draw `i` depends on seed and `i` alone
-public record Sampling(double temperature, int topK, double topP, long seed) {
+/// @param repetitionPenalty what a logit is divided by, or where negative multiplied with, if its
+///   token stands in the text already; 1: no penalty. Source: arXiv:1909.05858 §4.1
+public record Sampling(
+    double temperature, int topK, double topP, long seed, double repetitionPenalty) {
   /// Always the likeliest token.
-  public static final Sampling GREEDY = new Sampling(0, 0, 1, 0);
+  public static final Sampling GREEDY = new Sampling(0, 0, 1, 0, 1);
 
-  /// @throws IllegalArgumentException if temperature or topK is negative, or topP outside (0, 1]
+  /// @throws IllegalArgumentException if temperature or topK is negative, topP outside (0, 1], or
+  ///   the penalty not above 0
   public Sampling {
     if (!(temperature >= 0 && temperature < Double.POSITIVE_INFINITY)) {
       throw new IllegalArgumentException(
@@ -31,23 +36,50 @@ public record Sampling(double temperature, int topK, double topP, long seed) {
     if (!(topP > 0 && topP <= 1)) {
       throw new IllegalArgumentException("top-p: not usable; got " + topP + "; need 0 < p <= 1");
     }
+    if (!(repetitionPenalty > 0 && repetitionPenalty < Double.POSITIVE_INFINITY)) {
+      throw new IllegalArgumentException(
+          "repetition penalty: not usable; got "
+              + repetitionPenalty
+              + "; need a number above 0, or 1 for none");
+    }
   }
 
   /// From all tokens, at temperature 1.
   public static Sampling seeded(long seed) {
-    return new Sampling(1, 0, 1, seed);
+    return new Sampling(1, 0, 1, seed, 1);
   }
 
   public Sampling withTemperature(double value) {
-    return new Sampling(value, topK, topP, seed);
+    return new Sampling(value, topK, topP, seed, repetitionPenalty);
   }
 
   public Sampling withTopK(int count) {
-    return new Sampling(temperature, count, topP, seed);
+    return new Sampling(temperature, count, topP, seed, repetitionPenalty);
   }
 
   public Sampling withTopP(double probability) {
-    return new Sampling(temperature, topK, probability, seed);
+    return new Sampling(temperature, topK, probability, seed, repetitionPenalty);
+  }
+
+  public Sampling withSeed(long number) {
+    return new Sampling(temperature, topK, topP, number, repetitionPenalty);
+  }
+
+  public Sampling withRepetitionPenalty(double factor) {
+    return new Sampling(temperature, topK, topP, seed, factor);
+  }
+
+  /// [#choose(float[], long)] after the penalty on the tokens in `seen`. `logits` are changed.
+  ///
+  /// @throws IllegalArgumentException if a logit is NaN, or none is finite
+  public int choose(float[] logits, long draw, BitSet seen) {
+    if (repetitionPenalty != 1) {
+      for (int i = seen.nextSetBit(0); i >= 0 && i < logits.length; i = seen.nextSetBit(i + 1)) {
+        double logit = logits[i];
+        logits[i] = (float) (logit > 0 ? logit / repetitionPenalty : logit * repetitionPenalty);
+      }
+    }
+    return choose(logits, draw);
   }
 
   /// The token chosen in draw `draw` from `logits`, one for each token; of equals, the first is the

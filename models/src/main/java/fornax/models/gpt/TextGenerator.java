@@ -6,15 +6,28 @@ import fornax.tensor.Scope;
 import fornax.tensor.Tensor;
 import fornax.tensor.Tensors;
 import java.util.Arrays;
+import java.util.BitSet;
+import java.util.List;
 import java.util.function.IntPredicate;
 
 /// Continues a sequence of tokens with a [Gpt]. Where the sequence outgrows the context, the model
 /// sees its last part.
+///
+/// Within the context a [GptCache] holds what the model knows of the tokens before, so that each
+/// further one costs a pass over the parameters alone. Beyond it every token's position changes
+/// with each step, and the whole window is computed anew.
 public final class TextGenerator {
   private final Gpt model;
 
   public TextGenerator(Gpt model) {
     this.model = model;
+  }
+
+  /// Takes the tokens of several samples.
+  @FunctionalInterface
+  public interface Sink {
+    /// Takes the next token of a sample; whether the sample goes on.
+    boolean next(int sample, int token);
   }
 
   /// The `count` tokens after `prompt`.
@@ -39,26 +52,25 @@ public final class TextGenerator {
   ///
   /// @throws IllegalArgumentException if the prompt is empty or has a token outside the vocabulary
   public void generate(int[] prompt, int count, Sampling sampling, IntPredicate sink) {
+    generate(prompt, count, List.of(sampling), (_, token) -> sink.test(token));
+  }
+
+  /// Continues `prompt` once for each of `samplings`, all at the same time: a pass over the
+  /// parameters serves all samples. Each gets at most `count` tokens, and none after `sink` said
+  /// false to one of its tokens. The model is in evaluation mode meanwhile.
+  ///
+  /// @throws IllegalArgumentException if there are no samplings, or the prompt is empty or has a
+  ///   token outside the vocabulary
+  public void generate(int[] prompt, int count, List<Sampling> samplings, Sink sink) {
     check(prompt);
-    int context = model.config().context();
-    int[] window = Arrays.copyOf(prompt, Math.max(context, prompt.length));
-    int length = prompt.length;
-    if (length > context) {
-      window = Arrays.copyOfRange(prompt, length - context, length);
-      length = context;
+    if (samplings.isEmpty()) {
+      throw new IllegalArgumentException("generate: no samplings; need at least one");
     }
     boolean training = model.isTraining();
     model.eval();
-    try {
-      for (int i = 0; i < count; i++) {
-        int token = sampling.choose(nextLogits(Arrays.copyOf(window, length)), i);
-        if (!sink.test(token)) {
-          return;
-        }
-        if (length == context) {
-          System.arraycopy(window, 1, window, 0, --length);
-        }
-        window[length++] = token;
+    try (var run = new Run(prompt, samplings)) {
+      for (int i = 0; i < count && run.goesOn(); i++) {
+        run.step(i, sink);
       }
     } finally {
       if (training) {
@@ -67,11 +79,85 @@ public final class TextGenerator {
     }
   }
 
-  private float[] nextLogits(int[] tokens) {
-    try (var _ = GradMode.noGrad();
-        var _ = Scope.open()) {
-      Tensor input = Tensors.on(model.backend()).of(tokens, Shape.of(1, tokens.length));
-      return model.nextLogits(input).toFloatArray();
+  /// The samples of one call.
+  private final class Run implements AutoCloseable {
+    private final int context = model.config().context();
+    private final List<Sampling> samplings;
+    private final int[][] windows;
+    private final BitSet[] seen;
+    private final BitSet going = new BitSet();
+    private final GptCache cache;
+    private int length;
+    private boolean cacheIsCurrent = true; // no token has left the window
+
+    Run(int[] prompt, List<Sampling> samplings) {
+      this.samplings = samplings;
+      int samples = samplings.size();
+      length = Math.min(context, prompt.length);
+      int[] window = Arrays.copyOfRange(prompt, prompt.length - length, prompt.length);
+      windows = new int[samples][];
+      seen = new BitSet[samples];
+      for (int s = 0; s < samples; s++) {
+        windows[s] = Arrays.copyOf(window, context);
+        seen[s] = new BitSet();
+        for (int token : prompt) {
+          seen[s].set(token);
+        }
+      }
+      going.set(0, samples);
+      cache = new GptCache(model, samples);
+    }
+
+    boolean goesOn() {
+      return !going.isEmpty();
+    }
+
+    void step(int draw, Sink sink) {
+      float[] logits = logits();
+      int vocabulary = model.config().vocabulary();
+      int room = length < context ? length : context - 1;
+      if (room < length) {
+        cacheIsCurrent = false;
+      }
+      for (int s = 0; s < windows.length; s++) {
+        int token = 0; // of a sample that has ended: its row is computed but not looked at
+        if (going.get(s)) {
+          float[] row = Arrays.copyOfRange(logits, s * vocabulary, (s + 1) * vocabulary);
+          token = samplings.get(s).choose(row, draw, seen[s]);
+          seen[s].set(token);
+          going.set(s, sink.next(s, token));
+        }
+        if (room < length) {
+          System.arraycopy(windows[s], 1, windows[s], 0, room);
+        }
+        windows[s][room] = token;
+      }
+      length = room + 1;
+    }
+
+    // After each window: [B·V].
+    private float[] logits() {
+      try (var _ = GradMode.noGrad();
+          var _ = Scope.open()) {
+        return cacheIsCurrent
+            ? model.nextLogits(tokens((int) cache.length()), cache).toFloatArray()
+            : model.nextLogits(tokens(0)).toFloatArray();
+      }
+    }
+
+    // The windows from `start` on: [B, T].
+    private Tensor tokens(int start) {
+      int each = length - start;
+      int[] all = new int[windows.length * each];
+      for (int s = 0; s < windows.length; s++) {
+        System.arraycopy(windows[s], start, all, s * each, each);
+      }
+      return Tensors.on(model.backend()).of(all, Shape.of(windows.length, each));
+    }
+
+    @Override
+    public void close() {
+      cache.close();
     }
   }
 

@@ -1,9 +1,11 @@
 package fornax.models.gpt;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.BitSet;
 import java.util.Set;
 import java.util.TreeSet;
 import org.junit.jupiter.api.Test;
@@ -125,5 +127,18 @@ class SamplingTest {
     assertThrows(IllegalArgumentException.class, () -> sampling.withTopK(-1));
     assertThrows(IllegalArgumentException.class, () -> sampling.withTopP(0));
     assertThrows(IllegalArgumentException.class, () -> sampling.withTopP(1.1));
+  }
+
+  @Test
+  void repetitionPenalty_dividesWhatIsPositiveAndMultipliesWhatIsNot() {
+    Sampling sampling = Sampling.GREEDY.withRepetitionPenalty(2);
+    BitSet seen = new BitSet();
+    seen.set(0);
+    seen.set(2);
+    float[] logits = {4, 1, -1, -1.5f};
+    assertEquals(0, sampling.choose(logits, 0, seen));
+    assertArrayEquals(new float[] {2, 1, -2, -1.5f}, logits);
+    assertEquals(1, sampling.choose(new float[] {4, 3, 0, 0}, 0, seen));
+    assertThrows(IllegalArgumentException.class, () -> Sampling.GREEDY.withRepetitionPenalty(0));
   }
 }
