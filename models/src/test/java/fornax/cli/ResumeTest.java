@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.google.errorprone.annotations.CanIgnoreReturnValue;
 import fornax.models.Devices;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -50,6 +51,7 @@ class ResumeTest {
     return ("train --device=cpu --data=" + text + " --out=" + out + " " + options).split(" ");
   }
 
+  @CanIgnoreReturnValue
   private static Cli.Result ok(String... args) {
     Cli.Result result = Cli.run(args);
     assertEquals(ExitCode.OK, result.code(), result.err());
@@ -209,7 +211,7 @@ class ResumeTest {
         "--skip-damaged takes the checkpoint before");
     for (String command : List.of("eval", "generate")) {
       assertRefused(
-          Cli.run(command, "--checkpoint", damaged.getParent().toString()),
+          Cli.run(command, "--checkpoint", checkpoint(run, 15).toString()),
           damaged + " is damaged");
     }
     Cli.Result resumed = ok("train", "--resume", run.toString(), "--skip-damaged");
