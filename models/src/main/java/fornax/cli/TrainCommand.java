@@ -15,6 +15,7 @@ import fornax.train.RunConfig;
 import fornax.train.RunFolder;
 import fornax.train.TrainOptions;
 import fornax.train.TrainOptions.Checkpointing;
+import fornax.train.TrainOptions.Decay;
 import fornax.train.TrainOptions.OptimizerOptions;
 import fornax.train.TrainOptions.Reports;
 import fornax.train.Trainer;
@@ -236,7 +237,7 @@ final class TrainCommand extends Command {
         paramLabel = "R",
         order = 25,
         converter = Numbers.NotNegative.class,
-        description = "Learning rate at the end of the cosine. Default: a tenth of --lr.")
+        description = "Learning rate at the end. Default: a tenth of --lr.")
     @Nullable Double minRate;
 
     @Option(
@@ -278,6 +279,33 @@ final class TrainCommand extends Command {
         converter = Numbers.NotNegative.class,
         description = "Largest norm of the gradients; 0: no limit. nano: 1.")
     @Nullable Double clip;
+
+    @Option(
+        names = "--schedule",
+        paramLabel = "NAME",
+        order = 30,
+        converter = ScheduleOption.class,
+        description =
+            "The learning rate after warm-up: cosine or linear down to --min-lr, wsd (kept, and"
+                + " linear in the last tenth of the steps), or constant. Default: cosine.")
+    Decay schedule = Decay.COSINE;
+
+    @Option(
+        names = "--label-smoothing",
+        paramLabel = "P",
+        order = 30,
+        converter = Numbers.BelowOne.class,
+        description =
+            "Part of a target's probability spread over all tokens, in training. Default: 0.")
+    double labelSmoothing;
+
+    @Option(
+        names = "--overfit-one-batch",
+        order = 30,
+        description =
+            "Show every step the batches of the first: a first check, for the training loss must"
+                + " then fall to nearly 0.")
+    boolean overfitOneBatch;
   }
 
   static final class ReportOptions {
@@ -505,7 +533,8 @@ final class TrainCommand extends Command {
               or(recipe.beta1, 0.9),
               or(recipe.beta2, defaults.beta2()),
               or(recipe.weightDecay, 0.1),
-              or(recipe.clip, 1.0)),
+              or(recipe.clip, 1.0),
+              recipe.schedule),
           new Reports(
               or(reports.evaluateEvery, Math.max(50, steps / 8)),
               or(reports.evaluateBatches, 20),
@@ -513,7 +542,9 @@ final class TrainCommand extends Command {
           seed,
           precision,
           new Checkpointing(
-              or(checkpoints.every, Math.max(50, steps / 8)), or(checkpoints.keep, 2)));
+              or(checkpoints.every, Math.max(50, steps / 8)), or(checkpoints.keep, 2)),
+          recipe.labelSmoothing,
+          recipe.overfitOneBatch);
     } catch (IllegalArgumentException e) {
       throw new UserException(String.valueOf(e.getMessage()), e);
     }

@@ -10,6 +10,7 @@ import com.google.errorprone.annotations.MustBeClosed;
 import fornax.io.AtomicFile;
 import fornax.nn.Precision;
 import fornax.train.TrainOptions.Checkpointing;
+import fornax.train.TrainOptions.Decay;
 import java.io.IOException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.FileAlreadyExistsException;
@@ -172,6 +173,11 @@ public final class RunFolder {
     if (type == RunConfig.class && members.get("training") instanceof ObjectNode training) {
       addDefault(training, "precision", Precision.F32);
       addDefault(training, "checkpointing", Checkpointing.NONE);
+      addDefault(training, "labelSmoothing", 0.0);
+      addDefault(training, "overfitOneBatch", false);
+      if (training.get("optimizer") instanceof ObjectNode optimizer) {
+        addDefault(optimizer, "schedule", Decay.COSINE);
+      }
     }
     try {
       return JSON.treeToValue(members, type);

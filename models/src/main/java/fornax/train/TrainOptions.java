@@ -1,6 +1,8 @@
 package fornax.train;
 
 import fornax.nn.Precision;
+import fornax.optim.Schedule;
+import java.util.Locale;
 
 /// How a model is trained.
 ///
@@ -12,6 +14,10 @@ import fornax.nn.Precision;
 /// @param seed of the initial parameters, the batches and dropout
 /// @param precision what the model computes in
 /// @param checkpointing how often to save what training can go on from
+/// @param labelSmoothing the part of a target's probability spread over all tokens; not in
+///   evaluations
+/// @param overfitOneBatch whether every step sees the batches of the first: a model that can learn
+///   at all then learns them by heart
 public record TrainOptions(
     int steps,
     int batch,
@@ -20,14 +26,23 @@ public record TrainOptions(
     Reports reports,
     long seed,
     Precision precision,
-    Checkpointing checkpointing) {
-  /// @throws IllegalArgumentException if a number is not positive, the seed is negative, or warm-up
-  ///   takes longer than all steps
+    Checkpointing checkpointing,
+    double labelSmoothing,
+    boolean overfitOneBatch) {
+  private static final int WSD_DECAY_SHARE = 10; // a tenth of the steps: arXiv:2404.06395 §4.3
+
+  /// @throws IllegalArgumentException if a number is not positive, the seed is negative, label
+  ///   smoothing outside `[0, 1)`, or warm-up takes longer than all steps
   public TrainOptions {
     atLeast("steps", steps, 1);
     atLeast("batch", batch, 1);
     atLeast("accumulate", accumulate, 1);
     atLeast("seed", seed, 0);
+    range(
+        "label smoothing",
+        labelSmoothing,
+        labelSmoothing >= 0 && labelSmoothing < 1,
+        "at least 0 and below 1");
     if (optimizer.warmup() > steps) {
       throw new IllegalArgumentException(
           "train: warm-up longer than training; got "
@@ -48,18 +63,102 @@ public record TrainOptions(
       Reports reports,
       long seed,
       Precision precision) {
-    this(steps, batch, accumulate, optimizer, reports, seed, precision, Checkpointing.NONE);
+    this(
+        steps,
+        batch,
+        accumulate,
+        optimizer,
+        reports,
+        seed,
+        precision,
+        Checkpointing.NONE,
+        0,
+        false);
   }
 
   /// This in another precision.
   public TrainOptions withPrecision(Precision other) {
     return new TrainOptions(
-        steps, batch, accumulate, optimizer, reports, seed, other, checkpointing);
+        steps,
+        batch,
+        accumulate,
+        optimizer,
+        reports,
+        seed,
+        other,
+        checkpointing,
+        labelSmoothing,
+        overfitOneBatch);
   }
 
-  /// This with checkpoints.
-  public TrainOptions withCheckpointing(Checkpointing other) {
-    return new TrainOptions(steps, batch, accumulate, optimizer, reports, seed, precision, other);
+  /// This with label smoothing.
+  public TrainOptions withLabelSmoothing(double other) {
+    return new TrainOptions(
+        steps,
+        batch,
+        accumulate,
+        optimizer,
+        reports,
+        seed,
+        precision,
+        checkpointing,
+        other,
+        overfitOneBatch);
+  }
+
+  /// This on the batches of the first step alone.
+  public TrainOptions onOneBatch() {
+    return new TrainOptions(
+        steps,
+        batch,
+        accumulate,
+        optimizer,
+        reports,
+        seed,
+        precision,
+        checkpointing,
+        labelSmoothing,
+        true);
+  }
+
+  /// The learning rate of each step.
+  Schedule schedule() {
+    double peak = optimizer.rate();
+    double floor = optimizer.minRate();
+    int warmup = optimizer.warmup();
+    return switch (optimizer.schedule()) {
+      case COSINE -> Schedule.cosine(peak, floor, warmup, steps);
+      case LINEAR -> Schedule.linear(peak, floor, warmup, steps);
+      case WSD ->
+          Schedule.warmupStableDecay(
+              peak, floor, warmup, Math.min(steps / WSD_DECAY_SHARE, steps - warmup), steps);
+      case CONSTANT -> Schedule.warmupStableDecay(peak, peak, warmup, 0, steps);
+    };
+  }
+
+  /// How the learning rate goes on after its linear warm-up.
+  public enum Decay {
+    /// Half a cosine down to the least rate.
+    COSINE,
+    /// A straight line down to the least rate.
+    LINEAR,
+    /// Kept, and in the last tenth of the steps a straight line down to the least rate:
+    /// warm-up-stable-decay.
+    WSD,
+    /// Kept.
+    CONSTANT;
+
+    @Override
+    public String toString() {
+      return name().toLowerCase(Locale.ROOT);
+    }
+  }
+
+  private static void range(String name, double value, boolean holds, String need) {
+    if (!holds || value == Double.POSITIVE_INFINITY) {
+      throw new IllegalArgumentException(
+          "train: " + name + " not usable; got " + value + "; need " + need);
+    }
   }
 
   /// The windows of text that one step sees.
@@ -74,12 +173,13 @@ public record TrainOptions(
     }
   }
 
-  /// AdamW with linear warm-up to `rate`, half a cosine down to `minRate` and clipping by the
-  /// global norm.
+  /// AdamW with linear warm-up to `rate`, a schedule down to `minRate` and clipping by the global
+  /// norm.
   ///
   /// @param warmup in steps
   /// @param weightDecay of matrices and embeddings; biases and norms have none
   /// @param clip the largest norm of all gradients together; 0: no limit
+  /// @param schedule how the rate goes on after warm-up
   public record OptimizerOptions(
       double rate,
       double minRate,
@@ -87,7 +187,20 @@ public record TrainOptions(
       double beta1,
       double beta2,
       double weightDecay,
-      double clip) {
+      double clip,
+      Decay schedule) {
+    /// With half a cosine.
+    public OptimizerOptions(
+        double rate,
+        double minRate,
+        int warmup,
+        double beta1,
+        double beta2,
+        double weightDecay,
+        double clip) {
+      this(rate, minRate, warmup, beta1, beta2, weightDecay, clip, Decay.COSINE);
+    }
+
     /// @throws IllegalArgumentException if a number is outside its range, or minRate above rate
     public OptimizerOptions {
       range("learning rate", rate, rate > 0, "more than 0");
@@ -97,13 +210,6 @@ public record TrainOptions(
       range("beta2", beta2, beta2 >= 0 && beta2 < 1, "at least 0 and below 1");
       range("weight decay", weightDecay, weightDecay >= 0, "at least 0");
       range("clip", clip, clip >= 0, "at least 0");
-    }
-
-    private static void range(String name, double value, boolean holds, String need) {
-      if (!holds || value == Double.POSITIVE_INFINITY) {
-        throw new IllegalArgumentException(
-            "train: " + name + " not usable; got " + value + "; need " + need);
-      }
     }
   }
 

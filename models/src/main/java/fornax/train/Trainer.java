@@ -13,8 +13,8 @@ import fornax.nn.TensorFile;
 import fornax.optim.AdamW;
 import fornax.optim.GradientClip;
 import fornax.optim.ParameterGroup;
-import fornax.optim.Schedule;
 import fornax.tensor.GradMode;
+import fornax.tensor.LossOptions;
 import fornax.tensor.Scope;
 import fornax.tensor.Tensor;
 import fornax.tensor.Tensors;
@@ -28,8 +28,8 @@ import java.util.function.BooleanSupplier;
 import java.util.function.DoubleSupplier;
 import org.jspecify.annotations.Nullable;
 
-/// Trains a [Gpt] on a text by nanoGPT's recipe: AdamW, warm-up and cosine decay, clipping by the
-/// global norm.
+/// Trains a [Gpt] on a text by nanoGPT's recipe: AdamW, warm-up and decay, clipping by the global
+/// norm.
 ///
 /// What step `s` does is a pure function of the options and of what the steps before left: its
 /// batch, its dropout masks and its learning rate depend on the seed and `s` alone. On the CPU the
@@ -49,6 +49,7 @@ public final class Trainer implements AutoCloseable {
   private final AdamW optimizer;
   private final GradientClip clip;
   private final Tensor lossSum;
+  private final LossOptions lossOptions;
   private final Tensor x;
   private final Tensor y;
   private final int[] inputs;
@@ -94,13 +95,14 @@ public final class Trainer implements AutoCloseable {
     this.data = data;
     this.options = options;
     backend = model.backend();
+    lossOptions = LossOptions.DEFAULT.withSmoothing(options.labelSmoothing());
     model.computeIn(options.precision());
     batches = data.trainingBatches(options.seed(), options.batch());
     TrainOptions.OptimizerOptions recipe = options.optimizer();
     optimizer =
         new AdamW(
             ParameterGroup.decayMatrices(model.parameters(), recipe.weightDecay()),
-            Schedule.cosine(recipe.rate(), recipe.minRate(), recipe.warmup(), options.steps()),
+            options.schedule(),
             AdamW.Options.DEFAULT.withBetas(recipe.beta1(), recipe.beta2()));
     clip =
         GradientClip.byGlobalNorm(
@@ -266,7 +268,8 @@ public final class Trainer implements AutoCloseable {
 
   /// Hands the device batch `number`.
   private void upload(long number) {
-    batches.fill(number, inputs, targets);
+    long batch = options.overfitOneBatch() ? number % options.accumulate() : number;
+    batches.fill(batch, inputs, targets);
     model.generator().setStep(number);
     backend.upload(MemorySegment.ofArray(inputs), x.array());
     backend.upload(MemorySegment.ofArray(targets), y.array());
@@ -275,7 +278,7 @@ public final class Trainer implements AutoCloseable {
   /// Adds the gradients of the batch, and its part of the step's loss.
   private void pass() {
     try (var _ = Scope.open()) {
-      Tensor loss = model.loss(x, y);
+      Tensor loss = model.loss(x, y, lossOptions);
       Tensor part = options.accumulate() == 1 ? loss : loss.div(options.accumulate());
       part.backward();
       try (var _ = GradMode.noGrad()) {

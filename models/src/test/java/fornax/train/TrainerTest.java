@@ -23,12 +23,14 @@ import fornax.tensor.GradMode;
 import fornax.tensor.Scope;
 import fornax.tensor.Tensor;
 import fornax.tensor.Tensors;
+import fornax.train.TrainOptions.Decay;
 import fornax.train.TrainOptions.OptimizerOptions;
 import fornax.train.TrainOptions.Reports;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -115,6 +117,49 @@ class TrainerTest {
     assertEquals(1e-3, record.steps.getFirst().learningRate(), 1e-12);
     assertEquals(1e-2, record.steps.get(9).learningRate(), 1e-12);
     assertEquals(1e-3, record.steps.getLast().learningRate(), 2e-5);
+  }
+
+  @Test
+  void schedules_areWhatTheirNamesSay() throws IOException {
+    // 20 steps: 2 of warm-up to 0.01, and down to 0.001.
+    double straight = 0.009 / 18;
+    double[] cosine = rates(Decay.COSINE);
+    assertEquals(0.001 + 0.0045 * (1 + Math.cos(Math.PI * 8 / 18)), cosine[10], 1e-12);
+    assertEquals(0.01 - 8 * straight, rates(Decay.LINEAR)[10], 1e-12);
+    assertEquals(0.01 - 17 * straight, rates(Decay.LINEAR)[19], 1e-12);
+    double[] wsd = rates(Decay.WSD);
+    assertEquals(0.01, wsd[10], 1e-12);
+    assertEquals(0.01, wsd[18], 1e-12);
+    assertEquals(0.0055, wsd[19], 1e-12);
+    assertEquals(0.01, rates(Decay.CONSTANT)[19], 1e-12);
+    for (Decay decay : Decay.values()) {
+      assertEquals(0.005, rates(decay)[0], 1e-12, decay.toString());
+      assertEquals(0.01, rates(decay)[1], 1e-12, decay.toString());
+    }
+  }
+
+  private static double[] rates(Decay decay) {
+    var recipe = new OptimizerOptions(0.01, 0.001, 2, 0.9, 0.99, 0.1, 1, decay);
+    var schedule = new TrainOptions(20, 1, 1, recipe, NONE, 7, Precision.F32).schedule();
+    return IntStream.range(0, 20).mapToDouble(schedule::rate).toArray();
+  }
+
+  @Test
+  void oneBatch_isLearntByHeart() throws IOException {
+    double[] all = losses("cpu", config, options(300, 1, 2, NONE));
+    double[] one = losses("cpu", config, options(300, 1, 2, NONE).onOneBatch());
+    assertEquals(all[0], one[0]);
+    assertTrue(all[299] > 1.5, "of all: " + all[299]);
+    assertTrue(one[299] < 0.1, "of one: " + one[299]);
+  }
+
+  @Test
+  void labelSmoothing_isOfTheTrainingLoss() throws IOException {
+    double[] plain = losses("cpu", config, options(20, 2, 1, NONE));
+    double[] smooth = losses("cpu", config, options(20, 2, 1, NONE).withLabelSmoothing(0.5));
+    // At first all tokens are nearly equally likely, and each target costs as much.
+    assertEquals(plain[0], smooth[0], 0.05);
+    assertTrue(smooth[19] > plain[19] + 0.1, plain[19] + " and " + smooth[19]);
   }
 
   private static double[] losses(String device, GptConfig config, TrainOptions options)

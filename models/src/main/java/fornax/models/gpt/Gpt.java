@@ -207,6 +207,14 @@ public final class Gpt extends Module {
   /// @throws ShapeException if tokens are not of rank 2, longer than the context, or of another
   ///   shape than targets
   public Tensor loss(Tensor tokens, Tensor targets) {
+    return loss(tokens, targets, LossOptions.DEFAULT);
+  }
+
+  /// The same with other options, such as label smoothing.
+  ///
+  /// @throws ShapeException if tokens are not of rank 2, longer than the context, or of another
+  ///   shape than targets
+  public Tensor loss(Tensor tokens, Tensor targets, LossOptions options) {
     if (!tokens.shape().equals(targets.shape())) {
       throw new ShapeException(
           "gpt: targets of another shape; got tokens "
@@ -218,8 +226,7 @@ public final class Gpt extends Module {
     try (var scope = Scope.open()) {
       Tensor rows = hidden(tokens).reshape(-1, config.width()); // [B·T, C]
       Tensor vocabulary = tokenTable.weight().working().transpose(); // [C, V]
-      return scope.keep(
-          rows.linearCrossEntropy(vocabulary, targets.reshape(-1), LossOptions.DEFAULT));
+      return scope.keep(rows.linearCrossEntropy(vocabulary, targets.reshape(-1), options));
     }
   }
 
