@@ -1,5 +1,6 @@
 package fornax.cli;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -127,6 +128,23 @@ class CudaTrainingTest {
       assertEquals(cpu.get(step), cuda.get(step), BF16_TOLERANCE, "step " + step);
       assertEquals(full.get(step), cuda.get(step), PRECISION_TOLERANCE, "step " + step);
     }
+  }
+
+  @Test
+  void resumedRun_goesOnBitForBit() throws IOException, InterruptedException {
+    String sizes = "--layers 1 --width 16 --heads 2 --context 8 --batch 2 --dropout 0.1 --steps 4";
+    String reports = " --eval-every 0 --sample-every 0 --checkpoint-every 2 --keep 3 --device cuda";
+    String _ = run(("train " + sizes + reports + " --out straight").split(" "));
+    Path weights = folder.resolve("straight").resolve("model.safetensors");
+    byte[] straight = Files.readAllBytes(weights);
+    Path last = folder.resolve("straight/checkpoints/step-00000004");
+    byte[] moments = Files.readAllBytes(last.resolve("optimizer.safetensors"));
+    // As if it had been killed after step 3.
+    Path _ = Files.move(last, folder.resolve("last"));
+    Files.delete(weights);
+    String _ = run("train", "--resume", "straight");
+    assertArrayEquals(straight, Files.readAllBytes(weights));
+    assertArrayEquals(moments, Files.readAllBytes(last.resolve("optimizer.safetensors")));
   }
 
   private String recordedDevice(String run) throws IOException {
