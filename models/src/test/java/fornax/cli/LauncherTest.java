@@ -100,6 +100,7 @@ class LauncherTest {
             "validationLoss",
             "tokensPerSecond",
             "device",
+            "precision",
             "seed",
             "out"),
         summary.propertyStream().map(p -> p.getKey()).toList());
