@@ -15,7 +15,12 @@ extern "C" __global__ void __launch_bounds__(256)
   }
   Slot slot = slotOf(slots, count, blockIdx.x);
   i64 start = (blockIdx.x - slot.firstChunk) * CHUNK;
-  i64 end = min(start + CHUNK, slot.elements);
+  u32 n = (u32) min((i64) CHUNK, slot.elements - start);
+  float* parameter = slot.p[0] + start;
+  const float* gradient = slot.p[1] + start;
+  float* first = slot.p[2] + start;
+  float* second = slot.p[3] + start;
+  bf16* copy = slot.copy ? slot.copy + start : nullptr;
   float decay = factors[DECAY];
   float rest1 = factors[REST_1];
   float beta2 = factors[BETA_2];
@@ -23,19 +28,19 @@ extern "C" __global__ void __launch_bounds__(256)
   float stepSize = factors[STEP_SIZE];
   float rootCorrection = factors[ROOT_CORRECTION];
   float epsilon = factors[EPSILON];
-#pragma unroll 4
-  for (i64 i = start + threadIdx.x; i < end; i += 256) {
-    float g = s * slot.p[1][i];
-    float m = slot.p[2][i];
+#pragma unroll 2
+  for (u32 i = threadIdx.x; i < n; i += 256) {
+    float g = s * gradient[i];
+    float m = first[i];
     m += rest1 * (g - m);
-    float v = beta2 * slot.p[3][i] + rest2 * (g * g);
-    slot.p[2][i] = m;
-    slot.p[3][i] = v;
+    float v = beta2 * second[i] + rest2 * (g * g);
+    first[i] = m;
+    second[i] = v;
     float update = stepSize * (m / (sqrtf(v) * rootCorrection + epsilon));
-    float p = decay * slot.p[0][i] - update;
-    slot.p[0][i] = p;
-    if (slot.copy) {
-      slot.copy[i] = fromFloat<bf16>(p);
+    float p = decay * parameter[i] - update;
+    parameter[i] = p;
+    if (copy) {
+      copy[i] = fromFloat<bf16>(p);
     }
   }
 }
