@@ -11,7 +11,7 @@ public class TrainingStepBenchmark extends OpBenchmark {
   public String size;
 
   @Param({"f32", "bf16"})
-  public String precision;
+  public String precision = "f32";
 
   private TrainingStep training;
 
