@@ -1,5 +1,6 @@
 package fornax.cpu;
 
+import fornax.array.DType;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
@@ -61,7 +62,7 @@ class MatmulKernels {
 
     float get(long byteOffset) {
       return bfloat16
-          ? ScalarMath.fromBfloat16(data.get(SHORT, byteOffset))
+          ? DType.fromBFloat16(data.get(SHORT, byteOffset))
           : data.get(FLOAT, byteOffset);
     }
   }
@@ -252,7 +253,7 @@ class MatmulKernels {
       float[] t, int pitch, int rows, int columns, MemorySegment y, long start, long stride) {
     for (int i = 0; i < rows; i++) {
       for (int j = 0; j < columns; j++) {
-        y.set(SHORT, start + i * stride + j * 2L, ScalarMath.toBfloat16(t[i * pitch + j]));
+        y.set(SHORT, start + i * stride + j * 2L, DType.toBFloat16(t[i * pitch + j]));
       }
     }
   }
@@ -262,7 +263,7 @@ class MatmulKernels {
       float[] t, int pitch, int rows, int columns, MemorySegment y, long start, long stride) {
     for (int i = 0; i < rows; i++) {
       for (int j = 0; j < columns; j++) {
-        t[i * pitch + j] += ScalarMath.fromBfloat16(y.get(SHORT, start + i * stride + j * 2L));
+        t[i * pitch + j] += DType.fromBFloat16(y.get(SHORT, start + i * stride + j * 2L));
       }
     }
   }

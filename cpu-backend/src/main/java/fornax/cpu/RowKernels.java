@@ -181,27 +181,6 @@ final class RowKernels {
     }
   }
 
-  /// `y = a − b·factor`
-  static void subtractScaled(
-      MemorySegment as,
-      long ao,
-      MemorySegment bs,
-      long bo,
-      float factor,
-      MemorySegment ys,
-      long yo,
-      int n) {
-    if (Simd.AVAILABLE) {
-      loop(Loop.SUBTRACT_SCALED, as, ao, bs, bo, ys, yo, factor, 0, 0, n);
-      return;
-    }
-    for (int i = 0; i < n; i++) {
-      float a = as.get(JAVA_FLOAT, ao + 4L * i);
-      float b = bs.get(JAVA_FLOAT, bo + 4L * i);
-      ys.set(JAVA_FLOAT, yo + 4L * i, a - b * factor);
-    }
-  }
-
   /// `dx = dy − exp(y)·sum`; dx may be dy. The exponential is [ScalarMath#expNormal] here and
   /// below.
   static void logSoftmaxGradient(
@@ -614,23 +593,6 @@ final class RowKernels {
             FloatVector a = load(as, ao + 4L * body, mask);
             FloatVector b = load(bs, bo + 4L * body, mask);
             store(b.sub(first).mul(a), y, yo + 4L * body, mask);
-          }
-          return 0;
-        }),
-    SUBTRACT_SCALED(
-        (as, ao, bs, bo, y, yo, p, q, r, n) -> {
-          FloatVector first = all(p);
-          int body = n & -LANES;
-          for (int i = 0; i < body; i += LANES) {
-            FloatVector a = load(as, ao + 4L * i);
-            FloatVector b = load(bs, bo + 4L * i);
-            store(a.sub(b.mul(first)), y, yo + 4L * i);
-          }
-          if (body < n) {
-            VectorMask<Float> mask = tail(body, n);
-            FloatVector a = load(as, ao + 4L * body, mask);
-            FloatVector b = load(bs, bo + 4L * body, mask);
-            store(a.sub(b.mul(first)), y, yo + 4L * body, mask);
           }
           return 0;
         }),

@@ -212,17 +212,4 @@ final class ScalarMath {
     float half = 0.5f * x;
     return Math.fma(half, erf(x * SQRT_HALF), half);
   }
-
-  /// Rounds to bfloat16, ties to even; NaN stays (a quiet) NaN.
-  static short toBfloat16(float x) {
-    int bits = Float.floatToRawIntBits(x);
-    if ((bits & 0x7FFFFFFF) > 0x7F800000) {
-      return (short) ((bits >>> 16) | 0x40);
-    }
-    return (short) ((bits + 0x7FFF + ((bits >>> 16) & 1)) >>> 16);
-  }
-
-  static float fromBfloat16(short x) {
-    return Float.intBitsToFloat(x << 16);
-  }
 }

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import fornax.array.DType;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -48,7 +49,7 @@ class AttentionTest {
       if (bfloat16) {
         data = arena.allocate(elements * 2, 64);
         for (long i = 0; i < elements; i++) {
-          data.setAtIndex(SHORT, i, ScalarMath.toBfloat16((float) random.nextDouble(-2, 2)));
+          data.setAtIndex(SHORT, i, DType.toBFloat16((float) random.nextDouble(-2, 2)));
         }
       } else {
         data = floats(elements);
@@ -91,7 +92,7 @@ class AttentionTest {
   private static double get(HeadsView view, int batch, int head, int row, int column) {
     long at = view.byteOffset(batch, head, row) + (long) column * view.elementBytes();
     return view.bfloat16()
-        ? ScalarMath.fromBfloat16(view.data().get(SHORT, at))
+        ? DType.fromBFloat16(view.data().get(SHORT, at))
         : view.data().get(FLOAT, at);
   }
 

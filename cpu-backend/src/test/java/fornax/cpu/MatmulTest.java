@@ -3,6 +3,7 @@ package fornax.cpu;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import fornax.array.DType;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -77,7 +78,7 @@ class MatmulTest {
     if (form.bfloat16()) {
       MemorySegment data = arena.allocate(elements * 2, 64);
       for (long i = 0; i < elements; i++) {
-        data.setAtIndex(SHORT, i, ScalarMath.toBfloat16((float) random.nextDouble(-1, 1)));
+        data.setAtIndex(SHORT, i, DType.toBFloat16((float) random.nextDouble(-1, 1)));
       }
       view = MatrixView.ofBfloat16(data, 3, rowStride, columnStride);
     } else {
@@ -92,9 +93,7 @@ class MatmulTest {
 
   private static double get(MatrixView view, int batch, int i, int j) {
     long at = view.byteOffset(batch, i, j);
-    return view.bfloat16
-        ? ScalarMath.fromBfloat16(view.data.get(SHORT, at))
-        : view.data.get(FLOAT, at);
+    return view.bfloat16 ? DType.fromBFloat16(view.data.get(SHORT, at)) : view.data.get(FLOAT, at);
   }
 
   private static double[][] rows(MatrixView view, int batch, int rows, int columns) {
@@ -315,8 +314,8 @@ class MatmulTest {
     Matmul.run(TWO, narrow);
     for (int i = 0; i < 30; i++) {
       for (int j = 0; j < 40; j++) {
-        short want = ScalarMath.toBfloat16((float) get(wide.y, 0, i, j));
-        assertTrue(want == ScalarMath.toBfloat16((float) get(narrow.y, 0, i, j)));
+        short want = DType.toBFloat16((float) get(wide.y, 0, i, j));
+        assertTrue(want == DType.toBFloat16((float) get(narrow.y, 0, i, j)));
       }
     }
   }

@@ -3,6 +3,7 @@ package fornax.cpu;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import fornax.array.DType;
 import java.util.function.DoubleUnaryOperator;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
@@ -159,19 +160,17 @@ class VectorMathTest {
 
   @Test
   void bfloat16RoundsToNearestEven() {
-    assertEquals((short) 0x3F80, ScalarMath.toBfloat16(1f));
-    assertEquals((short) 0x3F80, ScalarMath.toBfloat16(Float.intBitsToFloat(0x3F808000)));
-    assertEquals((short) 0x3F82, ScalarMath.toBfloat16(Float.intBitsToFloat(0x3F818000)));
-    assertEquals((short) 0x3F81, ScalarMath.toBfloat16(Float.intBitsToFloat(0x3F808001)));
-    assertEquals((short) 0x7F80, ScalarMath.toBfloat16(Float.MAX_VALUE));
-    assertEquals((short) 0xFF80, ScalarMath.toBfloat16(Float.NEGATIVE_INFINITY));
-    assertTrue(
-        Float.isNaN(
-            ScalarMath.fromBfloat16(ScalarMath.toBfloat16(Float.intBitsToFloat(0x7F800001)))));
+    assertEquals((short) 0x3F80, DType.toBFloat16(1f));
+    assertEquals((short) 0x3F80, DType.toBFloat16(Float.intBitsToFloat(0x3F808000)));
+    assertEquals((short) 0x3F82, DType.toBFloat16(Float.intBitsToFloat(0x3F818000)));
+    assertEquals((short) 0x3F81, DType.toBFloat16(Float.intBitsToFloat(0x3F808001)));
+    assertEquals((short) 0x7F80, DType.toBFloat16(Float.MAX_VALUE));
+    assertEquals((short) 0xFF80, DType.toBFloat16(Float.NEGATIVE_INFINITY));
+    assertTrue(Float.isNaN(DType.fromBFloat16(DType.toBFloat16(Float.intBitsToFloat(0x7F800001)))));
     for (int bits = Short.MIN_VALUE; bits <= Short.MAX_VALUE; bits++) {
-      float x = ScalarMath.fromBfloat16((short) bits);
+      float x = DType.fromBFloat16((short) bits);
       if (!Float.isNaN(x)) {
-        assertEquals((short) bits, ScalarMath.toBfloat16(x));
+        assertEquals((short) bits, DType.toBFloat16(x));
       }
     }
   }
