@@ -21,4 +21,9 @@ abstract class Command implements Callable<Integer> {
   static <T> T required(@Nullable T value) {
     return Objects.requireNonNull(value);
   }
+
+  /// The value of an option, or what is taken where it is not given.
+  static <T> T or(@Nullable T given, T otherwise) {
+    return given == null ? otherwise : given;
+  }
 }

@@ -143,14 +143,9 @@ final class ConvertCommand extends Command {
 
   /// What config.json must say of training, though there was none here: one step of the usual kind.
   private static TrainOptions training() {
-    return new TrainOptions(
-        1,
-        8,
-        1,
-        new TrainOptions.OptimizerOptions(3e-4, 3e-5, 0, 0.9, 0.95, 0.1, 1),
-        new TrainOptions.Reports(0, 1, 0),
-        0,
-        Precision.F32);
+    return TrainOptions.builder(
+            1, 8, new TrainOptions.OptimizerOptions(3e-4, 3e-5, 0, 0.9, 0.95, 0.1, 1))
+        .build();
   }
 
   private void exportTo(Path source, Path target) throws IOException {

@@ -14,10 +14,6 @@ import fornax.train.Checkpoints;
 import fornax.train.RunConfig;
 import fornax.train.RunFolder;
 import fornax.train.TrainOptions;
-import fornax.train.TrainOptions.Checkpointing;
-import fornax.train.TrainOptions.Decay;
-import fornax.train.TrainOptions.OptimizerOptions;
-import fornax.train.TrainOptions.Reports;
 import fornax.train.Trainer;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -157,230 +153,6 @@ final class TrainCommand extends Command {
   @ArgGroup(validate = false, order = 30, heading = "%nReports:%n")
   ReportOptions reports = new ReportOptions();
 
-  static final class ModelOptions {
-    @Option(
-        names = "--context",
-        paramLabel = "N",
-        order = 11,
-        converter = Numbers.Count.class,
-        description = "Tokens that the model sees at a time. nano: 64.")
-    @Nullable Integer context;
-
-    @Option(
-        names = "--layers",
-        paramLabel = "N",
-        order = 12,
-        converter = Numbers.Count.class,
-        description = "Blocks. nano: 4.")
-    @Nullable Integer layers;
-
-    @Option(
-        names = "--heads",
-        paramLabel = "N",
-        order = 13,
-        converter = Numbers.Count.class,
-        description = "Attention heads of a block. nano: 4.")
-    @Nullable Integer heads;
-
-    @Option(
-        names = "--width",
-        paramLabel = "N",
-        order = 14,
-        converter = Numbers.Count.class,
-        description = "Size of a token's vector, a multiple of the heads. nano: 128.")
-    @Nullable Integer width;
-
-    @Option(
-        names = "--dropout",
-        paramLabel = "P",
-        order = 15,
-        converter = Numbers.BelowOne.class,
-        description = "Probability of dropout. nano: 0.")
-    @Nullable Double dropout;
-  }
-
-  static final class RecipeOptions {
-    @Option(
-        names = "--steps",
-        paramLabel = "N",
-        order = 21,
-        converter = Numbers.Count.class,
-        description = "Steps to take. nano: 2000.")
-    @Nullable Integer steps;
-
-    @Option(
-        names = "--batch",
-        paramLabel = "N",
-        order = 22,
-        converter = Numbers.Count.class,
-        description = "Sequences of a forward pass. nano: 12.")
-    @Nullable Integer batch;
-
-    @Option(
-        names = "--accumulate",
-        paramLabel = "N",
-        order = 23,
-        converter = Numbers.Count.class,
-        description = "Forward passes of a step, for a larger batch in the same memory. nano: 1.")
-    @Nullable Integer accumulate;
-
-    @Option(
-        names = "--lr",
-        paramLabel = "R",
-        order = 24,
-        converter = Numbers.Positive.class,
-        description = "Peak learning rate. nano: 0.001.")
-    @Nullable Double rate;
-
-    @Option(
-        names = "--min-lr",
-        paramLabel = "R",
-        order = 25,
-        converter = Numbers.NotNegative.class,
-        description = "Learning rate at the end. Default: a tenth of --lr.")
-    @Nullable Double minRate;
-
-    @Option(
-        names = "--warmup",
-        paramLabel = "N",
-        order = 26,
-        converter = Numbers.CountOrZero.class,
-        description = "Steps of linear warm-up. Default: 100, but at most a tenth of --steps.")
-    @Nullable Integer warmup;
-
-    @Option(
-        names = "--beta1",
-        paramLabel = "B",
-        order = 27,
-        converter = Numbers.BelowOne.class,
-        description = "AdamW's decay of the first moment. nano: 0.9.")
-    @Nullable Double beta1;
-
-    @Option(
-        names = "--beta2",
-        paramLabel = "B",
-        order = 28,
-        converter = Numbers.BelowOne.class,
-        description = "AdamW's decay of the second moment. nano: 0.99.")
-    @Nullable Double beta2;
-
-    @Option(
-        names = "--weight-decay",
-        paramLabel = "D",
-        order = 29,
-        converter = Numbers.NotNegative.class,
-        description = "Weight decay of matrices and embeddings. nano: 0.1.")
-    @Nullable Double weightDecay;
-
-    @Option(
-        names = "--clip",
-        paramLabel = "N",
-        order = 30,
-        converter = Numbers.NotNegative.class,
-        description = "Largest norm of the gradients; 0: no limit. nano: 1.")
-    @Nullable Double clip;
-
-    @Option(
-        names = "--schedule",
-        paramLabel = "NAME",
-        order = 30,
-        converter = ScheduleOption.class,
-        description =
-            "The learning rate after warm-up: cosine or linear down to --min-lr, wsd (kept, and"
-                + " linear in the last tenth of the steps), or constant. Default: cosine.")
-    Decay schedule = Decay.COSINE;
-
-    @Option(
-        names = "--label-smoothing",
-        paramLabel = "P",
-        order = 30,
-        converter = Numbers.BelowOne.class,
-        description =
-            "Part of a target's probability spread over all tokens, in training. Default: 0.")
-    double labelSmoothing;
-
-    @Option(
-        names = "--overfit-one-batch",
-        order = 30,
-        description =
-            "Show every step the batches of the first: a first check, for the training loss must"
-                + " then fall to nearly 0.")
-    boolean overfitOneBatch;
-  }
-
-  static final class ReportOptions {
-    @Option(
-        names = "--eval-every",
-        paramLabel = "N",
-        order = 31,
-        converter = Numbers.CountOrZero.class,
-        description =
-            "Steps between evaluations; 0: none. Default: an eighth of --steps, but at"
-                + " least 50.")
-    @Nullable Integer evaluateEvery;
-
-    @Option(
-        names = "--eval-batches",
-        paramLabel = "N",
-        order = 32,
-        converter = Numbers.Count.class,
-        description = "Batches of such an evaluation. Default: 20.")
-    @Nullable Integer evaluateBatches;
-
-    @Option(
-        names = "--sample-every",
-        paramLabel = "N",
-        order = 33,
-        converter = Numbers.CountOrZero.class,
-        description =
-            "Steps between samples; 0: none at all. Default: a quarter of --steps, but at"
-                + " least 100.")
-    @Nullable Integer sampleEvery;
-
-    @Option(
-        names = "--profile",
-        order = 34,
-        description = "End with the time of each of the device's kernels. Makes steps slower.")
-    boolean profile;
-  }
-
-  static final class CheckpointOptions {
-    @Option(
-        names = "--checkpoint-every",
-        paramLabel = "N",
-        order = 36,
-        converter = Numbers.CountOrZero.class,
-        description =
-            "Steps between checkpoints, which are also written where an evaluation is the best so"
-                + " far, at Ctrl-C and at the end; 0: none. Default: an eighth of --steps, but at"
-                + " least 50.")
-    @Nullable Integer every;
-
-    @Option(
-        names = "--keep",
-        paramLabel = "N",
-        order = 37,
-        converter = Numbers.Count.class,
-        description =
-            "Checkpoints to keep: the last N, and the best by validation loss. Default: 2.")
-    @Nullable Integer keep;
-
-    @Option(
-        names = "--resume",
-        paramLabel = "DIR",
-        order = 38,
-        description =
-            "Go on with the run in DIR, by its own config, from its newest checkpoint. Takes"
-                + " --data only where the text has moved.")
-    @Nullable Path resume;
-
-    @Option(
-        names = "--skip-damaged",
-        order = 39,
-        description = "With --resume: where the newest checkpoint is damaged, take the one before.")
-    boolean skipDamaged;
-  }
-
   TrainCommand(Output output) {
     this.output = output;
   }
@@ -398,7 +170,7 @@ final class TrainCommand extends Command {
 
   private int begin() throws IOException {
     Recipe defaults = recipe();
-    GptConfig sizes = sizes(defaults);
+    GptConfig sizes = model.sizes(defaults.sizes());
     TrainOptions options = options(defaults);
     requireIndexable(options.batch(), sizes.context());
     boolean characters =
@@ -503,48 +275,14 @@ final class TrainCommand extends Command {
     }
   }
 
-  private GptConfig sizes(Recipe defaults) {
-    GptConfig base = defaults.sizes();
-    try {
-      return new GptConfig(
-          base.vocabulary(),
-          or(model.context, base.context()),
-          or(model.layers, base.layers()),
-          or(model.heads, base.heads()),
-          or(model.width, base.width()),
-          or(model.dropout, base.dropout()));
-    } catch (IllegalArgumentException e) {
-      throw new UserException(String.valueOf(e.getMessage()), e);
-    }
-  }
-
   private TrainOptions options(Recipe defaults) {
-    int steps = or(recipe.steps, defaults.steps());
-    double rate = or(recipe.rate, defaults.rate());
     try {
-      return new TrainOptions(
-          steps,
-          or(recipe.batch, defaults.batch()),
-          or(recipe.accumulate, 1),
-          new OptimizerOptions(
-              rate,
-              or(recipe.minRate, rate / 10),
-              or(recipe.warmup, Math.min(100, steps / 10)),
-              or(recipe.beta1, 0.9),
-              or(recipe.beta2, defaults.beta2()),
-              or(recipe.weightDecay, 0.1),
-              or(recipe.clip, 1.0),
-              recipe.schedule),
-          new Reports(
-              or(reports.evaluateEvery, Math.max(50, steps / 8)),
-              or(reports.evaluateBatches, 20),
-              or(reports.sampleEvery, Math.max(100, steps / 4))),
-          seed,
-          precision,
-          new Checkpointing(
-              or(checkpoints.every, Math.max(50, steps / 8)), or(checkpoints.keep, 2)),
-          recipe.labelSmoothing,
-          recipe.overfitOneBatch);
+      TrainOptions.Builder options = recipe.options(defaults).seed(seed).precision(precision);
+      int steps = or(recipe.steps, defaults.steps());
+      return options
+          .reports(reports.reports(steps))
+          .checkpointing(checkpoints.checkpointing(steps))
+          .build();
     } catch (IllegalArgumentException e) {
       throw new UserException(String.valueOf(e.getMessage()), e);
     }
@@ -570,9 +308,5 @@ final class TrainCommand extends Command {
           option + ": unknown; got " + value + "; need " + first + " or " + second);
     }
     return value.equals(first);
-  }
-
-  private static <T> T or(@Nullable T given, T otherwise) {
-    return given == null ? otherwise : given;
   }
 }

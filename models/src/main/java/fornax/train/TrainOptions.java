@@ -1,5 +1,6 @@
 package fornax.train;
 
+import com.google.errorprone.annotations.CanIgnoreReturnValue;
 import fornax.nn.Precision;
 import fornax.optim.Schedule;
 import java.util.Locale;
@@ -54,71 +55,101 @@ public record TrainOptions(
     }
   }
 
-  /// Without checkpoints.
-  public TrainOptions(
-      int steps,
-      int batch,
-      int accumulate,
-      OptimizerOptions optimizer,
-      Reports reports,
-      long seed,
-      Precision precision) {
-    this(
-        steps,
-        batch,
-        accumulate,
-        optimizer,
-        reports,
-        seed,
-        precision,
-        Checkpointing.NONE,
-        0,
-        false);
+  /// The options of `steps` steps on `batch` sequences each: in F32, with the seed 0, and without
+  /// evaluations, samples, checkpoints and label smoothing, until the builder is told otherwise.
+  public static Builder builder(int steps, int batch, OptimizerOptions optimizer) {
+    return new Builder(steps, batch, optimizer);
   }
 
-  /// This in another precision.
-  public TrainOptions withPrecision(Precision other) {
-    return new TrainOptions(
-        steps,
-        batch,
-        accumulate,
-        optimizer,
-        reports,
-        seed,
-        other,
-        checkpointing,
-        labelSmoothing,
-        overfitOneBatch);
+  /// These options, for some of them to be changed.
+  public Builder toBuilder() {
+    return builder(steps, batch, optimizer)
+        .accumulate(accumulate)
+        .reports(reports)
+        .seed(seed)
+        .precision(precision)
+        .checkpointing(checkpointing)
+        .labelSmoothing(labelSmoothing)
+        .overfitOneBatch(overfitOneBatch);
   }
 
-  /// This with label smoothing.
-  public TrainOptions withLabelSmoothing(double other) {
-    return new TrainOptions(
-        steps,
-        batch,
-        accumulate,
-        optimizer,
-        reports,
-        seed,
-        precision,
-        checkpointing,
-        other,
-        overfitOneBatch);
-  }
+  /// Makes [TrainOptions]; each method sets the component of its name.
+  public static final class Builder {
+    private final int steps;
+    private final int batch;
+    private final OptimizerOptions optimizer;
+    private int accumulate = 1;
+    private Reports reports = Reports.NONE;
+    private long seed;
+    private Precision precision = Precision.F32;
+    private Checkpointing checkpointing = Checkpointing.NONE;
+    private double labelSmoothing;
+    private boolean overfitOneBatch;
 
-  /// This on the batches of the first step alone.
-  public TrainOptions onOneBatch() {
-    return new TrainOptions(
-        steps,
-        batch,
-        accumulate,
-        optimizer,
-        reports,
-        seed,
-        precision,
-        checkpointing,
-        labelSmoothing,
-        true);
+    private Builder(int steps, int batch, OptimizerOptions optimizer) {
+      this.steps = steps;
+      this.batch = batch;
+      this.optimizer = optimizer;
+    }
+
+    @CanIgnoreReturnValue
+    public Builder accumulate(int passes) {
+      accumulate = passes;
+      return this;
+    }
+
+    @CanIgnoreReturnValue
+    public Builder reports(Reports options) {
+      reports = options;
+      return this;
+    }
+
+    @CanIgnoreReturnValue
+    public Builder seed(long number) {
+      seed = number;
+      return this;
+    }
+
+    @CanIgnoreReturnValue
+    public Builder precision(Precision type) {
+      precision = type;
+      return this;
+    }
+
+    @CanIgnoreReturnValue
+    public Builder checkpointing(Checkpointing options) {
+      checkpointing = options;
+      return this;
+    }
+
+    @CanIgnoreReturnValue
+    public Builder labelSmoothing(double part) {
+      labelSmoothing = part;
+      return this;
+    }
+
+    @CanIgnoreReturnValue
+    public Builder overfitOneBatch(boolean only) {
+      overfitOneBatch = only;
+      return this;
+    }
+
+    /// The options.
+    ///
+    /// @throws IllegalArgumentException if they are not usable together
+    public TrainOptions build() {
+      return new TrainOptions(
+          steps,
+          batch,
+          accumulate,
+          optimizer,
+          reports,
+          seed,
+          precision,
+          checkpointing,
+          labelSmoothing,
+          overfitOneBatch);
+    }
   }
 
   /// The learning rate of each step.
@@ -219,6 +250,9 @@ public record TrainOptions(
   /// @param evaluateBatches batches of such an evaluation, spread evenly over that part
   /// @param sampleEvery steps between samples; 0: none
   public record Reports(int evaluateEvery, int evaluateBatches, int sampleEvery) {
+    /// No reports.
+    public static final Reports NONE = new Reports(0, 1, 0);
+
     /// @throws IllegalArgumentException if a number is negative, or there are no batches
     public Reports {
       atLeast("steps between evaluations", evaluateEvery, 0);

@@ -68,7 +68,7 @@ class PrecisionTrainingTest {
           @Override
           public void sampleDue(int step) {}
         };
-    var options = new TrainOptions(steps, 8, 1, RECIPE, new Reports(0, 1, 0), 7, precision);
+    var options = TrainOptions.builder(steps, 8, RECIPE).seed(7).precision(precision).build();
     try (Backend backend = Backends.open(device).backend();
         var model = new Gpt(sizes, Weights.on(backend, 7));
         var trainer = new Trainer(model, data, options)) {

@@ -82,10 +82,14 @@ class TrainerTest {
   }
 
   private static TrainOptions options(int steps, int batch, int accumulate, Reports reports) {
-    return new TrainOptions(steps, batch, accumulate, RECIPE, reports, 7, Precision.F32);
+    return TrainOptions.builder(steps, batch, RECIPE)
+        .accumulate(accumulate)
+        .reports(reports)
+        .seed(7)
+        .build();
   }
 
-  private static final Reports NONE = new Reports(0, 1, 0);
+  private static final Reports NONE = Reports.NONE;
 
   /// A model that knew no more than how often each character occurs would get 3.05.
   @ParameterizedTest
@@ -140,14 +144,14 @@ class TrainerTest {
 
   private static double[] rates(Decay decay) {
     var recipe = new OptimizerOptions(0.01, 0.001, 2, 0.9, 0.99, 0.1, 1, decay);
-    var schedule = new TrainOptions(20, 1, 1, recipe, NONE, 7, Precision.F32).schedule();
+    var schedule = TrainOptions.builder(20, 1, recipe).build().schedule();
     return IntStream.range(0, 20).mapToDouble(schedule::rate).toArray();
   }
 
   @Test
   void oneBatch_isLearntByHeart() throws IOException {
     double[] all = losses("cpu", config, options(300, 1, 2, NONE));
-    double[] one = losses("cpu", config, options(300, 1, 2, NONE).onOneBatch());
+    double[] one = losses("cpu", config, options(300, 1, 2, NONE).toBuilder().overfitOneBatch(true).build());
     assertEquals(all[0], one[0]);
     assertTrue(all[299] > 1.5, "of all: " + all[299]);
     assertTrue(one[299] < 0.1, "of one: " + one[299]);
@@ -156,7 +160,7 @@ class TrainerTest {
   @Test
   void labelSmoothing_isOfTheTrainingLoss() throws IOException {
     double[] plain = losses("cpu", config, options(20, 2, 1, NONE));
-    double[] smooth = losses("cpu", config, options(20, 2, 1, NONE).withLabelSmoothing(0.5));
+    double[] smooth = losses("cpu", config, options(20, 2, 1, NONE).toBuilder().labelSmoothing(0.5).build());
     // At first all tokens are nearly equally likely, and each target costs as much.
     assertEquals(plain[0], smooth[0], 0.05);
     assertTrue(smooth[19] > plain[19] + 0.1, plain[19] + " and " + smooth[19]);
@@ -272,7 +276,7 @@ class TrainerTest {
           };
       try (var model = new Gpt(config, Weights.on(backend, 7));
           var trainer =
-              new Trainer(model, data, options(steps, 2, 2, reports).withPrecision(precision))) {
+              new Trainer(model, data, options(steps, 2, 2, reports).toBuilder().precision(precision).build())) {
         assertEquals(steps, trainer.run(watch, () -> false).steps());
       }
       MemoryStats after = backend.memory().stats();
