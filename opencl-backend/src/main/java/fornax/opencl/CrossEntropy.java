@@ -30,7 +30,7 @@ final class CrossEntropy {
         x.dim(1),
         options.ignoreIndex(),
         (float) options.smoothing(),
-        new OpenClQueue.IndexCheck("crossEntropy", targets.layout(), x.dim(1)));
+        new IndexErrors.Check("crossEntropy", targets.layout(), x.dim(1)));
   }
 
   void gradient(

@@ -34,7 +34,7 @@ final class Embedding {
         y,
         y.dim(1),
         table.dim(0),
-        new OpenClQueue.IndexCheck(op, indices.layout(), table.dim(0)));
+        new IndexErrors.Check(op, indices.layout(), table.dim(0)));
   }
 
   void gradient(NdArray dy, NdArray indices, NdArray dTable) {
@@ -58,7 +58,7 @@ final class Embedding {
           count,
           columns,
           rows,
-          new OpenClQueue.IndexCheck(op, indices.layout(), rows));
+          new IndexErrors.Check(op, indices.layout(), rows));
       return;
     }
     try (var work = new Workspace(memory)) {
@@ -77,7 +77,7 @@ final class Embedding {
           count,
           columns,
           rows,
-          new OpenClQueue.IndexCheck(op, indices.layout(), rows));
+          new IndexErrors.Check(op, indices.layout(), rows));
     }
   }
 }

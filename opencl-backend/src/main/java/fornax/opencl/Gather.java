@@ -31,7 +31,7 @@ final class Gather {
         KernelLoops.of("gather", Reduction.lines(x, axis, y.shape()), indices.layout(), y.layout()),
         x.dim(axis),
         x.layout().stride(axis),
-        new OpenClQueue.IndexCheck("gather", indices.layout(), x.dim(axis)));
+        new IndexErrors.Check("gather", indices.layout(), x.dim(axis)));
   }
 
   void scatterAdd(NdArray x, int axis, NdArray indices, NdArray y) {
@@ -67,6 +67,6 @@ final class Gather {
         y.layout().stride(axis),
         y.dim(axis),
         x.shape().trailing(x.rank() - at - 1).elements(),
-        new OpenClQueue.IndexCheck("scatterAdd", indices.layout(), y.dim(axis)));
+        new IndexErrors.Check("scatterAdd", indices.layout(), y.dim(axis)));
   }
 }

@@ -5,7 +5,6 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import com.google.errorprone.annotations.concurrent.GuardedBy;
-import fornax.array.Layout;
 import fornax.backend.Block;
 import fornax.backend.BlockSource;
 import fornax.backend.DeviceException;
@@ -15,12 +14,8 @@ import fornax.backend.Readback;
 import fornax.backend.Settings;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
-import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -33,29 +28,23 @@ import org.lwjgl.opencl.CL12;
 ///
 /// Design. Nothing here waits but [#synchronize()], a readback's `await`, and the checks of guarded
 /// memory. An upload copies its source to a staging buffer, which is reused when the copy to the
-/// device is done. A kernel that finds an index outside its axis notes that in `errors`, four words
-/// on the device which travel with the next readback; `indexed` remembers what the launch was.
+/// device is done ([Staging]). A kernel that finds an index outside its axis notes that on the
+/// device, and the note travels with the next readback ([IndexErrors]).
 final class OpenClQueue implements BlockSource {
-  private static final long STAGING_LIMIT = 64L << 20; // bytes copied but not yet on the device
   private static final long STAGING_CHUNK = 16L << 20;
-  private static final long LEAST_STAGING = 4096;
   private static final int FLUSH_EVERY = 32; // launches; drivers may hold work back until then
-  private static final int PROFILED_AT_ONCE = 4096; // events kept before they are read
-  private static final int REMEMBERED_LAUNCHES = 1024;
-  private static final int ERROR_WORDS = 4;
 
   private final OpenClDevice device;
   private final Programs programs;
-  private final boolean profiles = Settings.profile();
   private final long context;
   private final long queue;
-  private final long errors;
+  private final long errors; // words on the device
+  private final @Nullable KernelTimer timer; // null without profiling
 
   @GuardedBy("this")
   private final Arena arena;
 
   private final MemorySegment scratch;
-  private final ByteBuffer scratchBytes;
 
   @GuardedBy("this")
   private final Map<Kernel.Spec, @Nullable Kernel[]> kernels = new HashMap<>();
@@ -64,21 +53,14 @@ final class OpenClQueue implements BlockSource {
   private final ArrayDeque<Transfer> pending = new ArrayDeque<>();
 
   @GuardedBy("this")
-  private final Map<Long, ArrayDeque<MemorySegment>> staging = new HashMap<>();
+  private final Staging staging;
 
   @GuardedBy("this")
-  private final IndexedLaunch[] indexed = new IndexedLaunch[REMEMBERED_LAUNCHES];
+  private final IndexErrors indexErrors = new IndexErrors();
 
   @GuardedBy("this")
-  private final List<Timed> timed = new ArrayList<>();
+  private final KernelArguments arguments;
 
-  @GuardedBy("this")
-  private final Map<Launched, long[]> times = new HashMap<>();
-
-  private long stagedBytes;
-  private long indexedLaunches;
-  private long checkedLaunches;
-  private @Nullable RuntimeException failure;
   private int sinceFlush;
   private long blocks;
   private boolean closed;
@@ -90,19 +72,6 @@ final class OpenClQueue implements BlockSource {
   private record Transfer(
       long event, @Nullable MemorySegment staging, @Nullable MemorySegment errors) {}
 
-  /// What a launch that may find a wrong index was.
-  private record IndexedLaunch(String op, Layout indices, long size) {}
-
-  /// What is timed as one.
-  ///
-  /// @param kernel a [Kernel.Spec], or the name of a library's function
-  private record Launched(String op, Object kernel) {}
-
-  /// One run of it.
-  ///
-  /// @param before the event that what is timed begins with, or 0 where `event` has its own start
-  private record Timed(Launched launched, long before, long event) {}
-
   /// Kernels that a library enqueues.
   interface Call {
     /// Enqueues them.
@@ -112,15 +81,13 @@ final class OpenClQueue implements BlockSource {
     void enqueue(MemorySegment commands, MemorySegment event);
   }
 
-  /// An argument of a kernel: the words of index errors and the launch's number.
-  record IndexCheck(String op, Layout indices, long size) {}
-
   @SuppressWarnings("MustBeClosed") // closed with the queue
   OpenClQueue(OpenClDevice device) {
     this.device = device;
     this.arena = Arena.ofShared();
     this.scratch = arena.allocate(1024, 64);
-    this.scratchBytes = scratch.asByteBuffer().order(ByteOrder.nativeOrder());
+    this.staging = new Staging(arena);
+    boolean profiles = Settings.profile();
     MemorySegment code = scratch.asSlice(0, 4);
     MemorySegment properties =
         arena.allocateFrom(JAVA_LONG, CL10.CL_CONTEXT_PLATFORM, device.platform(), 0);
@@ -136,9 +103,11 @@ final class OpenClQueue implements BlockSource {
             code.address());
     OpenClCheck.check(code.get(JAVA_INT, 0), "clCreateCommandQueue", device.name());
     errors =
-        CL10.nclCreateBuffer(context, CL10.CL_MEM_READ_WRITE, ERROR_WORDS * 4L, 0, code.address());
+        CL10.nclCreateBuffer(context, CL10.CL_MEM_READ_WRITE, IndexErrors.BYTES, 0, code.address());
     OpenClCheck.check(code.get(JAVA_INT, 0), "clCreateBuffer", device.name());
-    clearErrors();
+    clearIndexErrors();
+    arguments = new KernelArguments(device, scratch, errors, indexErrors);
+    timer = profiles ? new KernelTimer(device, queue, scratch) : null;
     programs = new Programs(device, context, cache(device));
   }
 
@@ -262,30 +231,10 @@ final class OpenClQueue implements BlockSource {
   @GuardedBy("this")
   private MemorySegment takeStaging(long bytes) {
     reap(false);
-    long size = Math.max(LEAST_STAGING, Long.highestOneBit(2 * bytes - 1));
     while (true) {
-      ArrayDeque<MemorySegment> free = staging.get(size);
-      MemorySegment segment = free == null ? null : free.pollLast();
+      MemorySegment segment = staging.take(bytes, pending.isEmpty());
       if (segment != null) {
         return segment;
-      }
-      if (stagedBytes + size <= STAGING_LIMIT) {
-        stagedBytes += size;
-        return arena.allocate(size, 64);
-      }
-      if (pending.isEmpty()) { // all of it lies in other sizes
-        MemorySegment largest =
-            staging.values().stream()
-                .flatMap(ArrayDeque::stream)
-                .filter(candidate -> candidate.byteSize() >= size)
-                .findFirst()
-                .orElse(null);
-        if (largest == null) {
-          stagedBytes += size;
-          return arena.allocate(size, 64);
-        }
-        boolean _ = staging.getOrDefault(largest.byteSize(), new ArrayDeque<>()).remove(largest);
-        return largest;
       }
       await(pending.getFirst().event());
       reap(false);
@@ -343,7 +292,7 @@ final class OpenClQueue implements BlockSource {
           CL10.clReleaseEvent(event);
           event = 0;
           reap(false);
-          rethrow();
+          indexErrors.rethrow();
         }
         return host;
       }
@@ -368,12 +317,12 @@ final class OpenClQueue implements BlockSource {
       pending.removeFirst();
       CL10.clReleaseEvent(first.event());
       MemorySegment words = first.errors();
-      if (words != null) {
-        note(words);
+      if (words != null && indexErrors.note(words)) {
+        clearIndexErrors();
       }
       MemorySegment host = first.staging();
-      if (host != null && host.scope().equals(arena.scope())) {
-        staging.computeIfAbsent(host.byteSize(), _ -> new ArrayDeque<>()).addLast(host);
+      if (host != null) {
+        staging.giveBack(host);
       }
     }
   }
@@ -397,11 +346,10 @@ final class OpenClQueue implements BlockSource {
   @SuppressWarnings("MustBeClosed") // the collector's
   @GuardedBy("this")
   private void enqueueErrorCheck() {
-    if (checkedLaunches == indexedLaunches) {
+    if (!indexErrors.takeUnchecked()) {
       return;
     }
-    checkedLaunches = indexedLaunches;
-    MemorySegment words = Arena.ofAuto().allocate(ERROR_WORDS * 4L, 8);
+    MemorySegment words = Arena.ofAuto().allocate(IndexErrors.BYTES, 8);
     OpenClCheck.check(
         CL10.nclEnqueueReadBuffer(
             queue,
@@ -418,58 +366,13 @@ final class OpenClQueue implements BlockSource {
     pending.addLast(new Transfer(scratch.get(JAVA_LONG, 0), null, words));
   }
 
-  @GuardedBy("this")
-  private void note(MemorySegment words) {
-    int number = words.get(JAVA_INT, 0);
-    if (number == 0) {
-      return;
-    }
-    clearErrors();
-    if (failure != null) {
-      return;
-    }
-    long position = (words.get(JAVA_INT, 4) & 0xffffffffL) | (long) words.get(JAVA_INT, 8) << 32;
-    IndexedLaunch launch = indexed[(number - 1) % REMEMBERED_LAUNCHES];
-    failure =
-        new IndexOutOfBoundsException(
-            launch.op()
-                + ": index outside the axis; got "
-                + words.get(JAVA_INT, 12)
-                + " at position "
-                + position(launch.indices(), position)
-                + "; need 0 <= index < "
-                + launch.size());
-  }
-
-  // The index of the element with the row-major number `linear`, without broadcast axes.
-  private static List<Long> position(Layout layout, long linear) {
-    List<Long> position = new ArrayList<>();
-    for (int axis = layout.shape().rank() - 1; axis >= 0; axis--) {
-      long dim = layout.shape().dim(axis);
-      if (layout.stride(axis) != 0) {
-        position.addFirst(linear % dim);
-      }
-      linear /= dim;
-    }
-    return position;
-  }
-
-  private void clearErrors() {
+  private void clearIndexErrors() {
     scratch.set(JAVA_INT, 0, 0);
     OpenClCheck.check(
         CL12.nclEnqueueFillBuffer(
-            queue, errors, scratch.address(), 4, 0, ERROR_WORDS * 4L, 0, 0, 0),
+            queue, errors, scratch.address(), 4, 0, IndexErrors.BYTES, 0, 0, 0),
         "clEnqueueFillBuffer",
         device.name());
-  }
-
-  @GuardedBy("this")
-  private void rethrow() {
-    RuntimeException late = failure;
-    if (late != null) {
-      failure = null;
-      throw late;
-    }
   }
 
   /// Waits until all enqueued work is done and reports its errors.
@@ -477,23 +380,21 @@ final class OpenClQueue implements BlockSource {
     enqueueErrorCheck();
     OpenClCheck.check(CL10.clFinish(queue), "clFinish", device.name());
     reap(true);
-    rethrow();
+    indexErrors.rethrow();
   }
 
   // ---- launches
 
   /// Runs one kernel on behalf of the operation `op`. Arguments are, in the kernel's order: an
   /// [NdArray] (two arguments: its buffer and its first element), a [Long] (an `INDEX`), an
-  /// [Integer] or a [Float], an [Argument] (a structure), or an [IndexCheck] (two arguments).
+  /// [Integer] or a [Float], an [Argument] (a structure), or an [IndexErrors.Check] (two
+  /// arguments).
   synchronized void launch(String op, Kernel.Spec spec, Grid grid, Object... arguments) {
     if (grid.isEmpty()) {
       return;
     }
-    Kernel kernel = kernel(spec, isWide(grid, arguments));
-    int index = 0;
-    for (Object argument : arguments) {
-      index = set(op, kernel, grid, index, argument);
-    }
+    Kernel kernel = kernel(spec, KernelArguments.isWide(grid, arguments));
+    this.arguments.set(op, kernel, grid, arguments);
     scratch.setAtIndex(JAVA_LONG, 0, grid.x() * grid.localX());
     scratch.setAtIndex(JAVA_LONG, 1, grid.y() * grid.localY());
     scratch.setAtIndex(JAVA_LONG, 2, grid.z());
@@ -510,22 +411,14 @@ final class OpenClQueue implements BlockSource {
             scratch.address() + 24,
             0,
             0,
-            profiles ? scratch.address() + 48 : 0);
+            timer == null ? 0 : scratch.address() + 48);
     if (code != OpenClCheck.SUCCESS) {
-      throw failed(op, kernel, grid, code, "clEnqueueNDRangeKernel");
+      throw this.arguments.failed(op, kernel, grid, code, "clEnqueueNDRangeKernel");
     }
-    if (profiles) {
-      time(new Timed(new Launched(op, spec), 0, scratch.getAtIndex(JAVA_LONG, 6)));
+    if (timer != null) {
+      timer.add(op, spec, scratch.getAtIndex(JAVA_LONG, 6));
     }
     launched();
-  }
-
-  @GuardedBy("this")
-  private void time(Timed one) {
-    timed.add(one);
-    if (timed.size() >= PROFILED_AT_ONCE) {
-      readTimes();
-    }
   }
 
   private void launched() {
@@ -538,116 +431,19 @@ final class OpenClQueue implements BlockSource {
   synchronized void call(String op, String function, Call call) {
     try (Arena local = Arena.ofConfined()) {
       MemorySegment commands = local.allocateFrom(JAVA_LONG, queue);
-      if (profiles) {
+      if (timer != null) {
         MemorySegment events = local.allocate(JAVA_LONG, 2);
         OpenClCheck.check(
             CL12.nclEnqueueMarkerWithWaitList(queue, 0, 0, events.address()),
             "clEnqueueMarkerWithWaitList",
             device.name());
         call.enqueue(commands, events.asSlice(8));
-        time(
-            new Timed(
-                new Launched(op, function),
-                events.getAtIndex(JAVA_LONG, 0),
-                events.getAtIndex(JAVA_LONG, 1)));
+        timer.add(op, function, events.getAtIndex(JAVA_LONG, 0), events.getAtIndex(JAVA_LONG, 1));
       } else {
         call.enqueue(commands, MemorySegment.NULL);
       }
     }
     launched();
-  }
-
-  @GuardedBy("this")
-  private int set(String op, Kernel kernel, Grid grid, int index, Object argument) {
-    switch (argument) {
-      case NdArray array -> {
-        scratch.set(JAVA_LONG, 0, OpenClBlock.handle(array));
-        set(op, kernel, grid, index, 8, scratch.address());
-        setIndex(
-            op, kernel, grid, index + 1, OpenClBlock.byteOffset(array) / array.dtype().bytes());
-        return index + 2;
-      }
-      case Long number -> setIndex(op, kernel, grid, index, number);
-      case Integer number -> {
-        scratch.set(JAVA_INT, 0, number);
-        set(op, kernel, grid, index, 4, scratch.address());
-      }
-      case Float number -> {
-        scratch.set(JAVA_INT, 0, Float.floatToRawIntBits(number));
-        set(op, kernel, grid, index, 4, scratch.address());
-      }
-      case Argument structure -> {
-        scratchBytes.clear();
-        structure.write(scratchBytes, kernel.wide());
-        set(op, kernel, grid, index, scratchBytes.position(), scratch.address());
-      }
-      case IndexCheck check -> {
-        scratch.set(JAVA_LONG, 0, errors);
-        set(op, kernel, grid, index, 8, scratch.address());
-        int slot = (int) (indexedLaunches++ % REMEMBERED_LAUNCHES);
-        indexed[slot] = new IndexedLaunch(check.op(), check.indices(), check.size());
-        scratch.set(JAVA_INT, 0, slot + 1);
-        set(op, kernel, grid, index + 1, 4, scratch.address());
-        return index + 2;
-      }
-      default -> throw new IllegalArgumentException("launch: no kernel takes " + argument);
-    }
-    return index + 1;
-  }
-
-  @GuardedBy("this")
-  private void setIndex(String op, Kernel kernel, Grid grid, int index, long number) {
-    if (kernel.wide()) {
-      scratch.set(JAVA_LONG, 0, number);
-    } else {
-      scratch.set(JAVA_INT, 0, (int) number);
-    }
-    set(op, kernel, grid, index, kernel.wide() ? 8 : 4, scratch.address());
-  }
-
-  private void set(String op, Kernel kernel, Grid grid, int index, long bytes, long address) {
-    int code = CL10.nclSetKernelArg(kernel.handle(), index, bytes, address);
-    if (code != OpenClCheck.SUCCESS) {
-      throw failed(op, kernel, grid, code, "clSetKernelArg " + index);
-    }
-  }
-
-  private DeviceException failed(String op, Kernel kernel, Grid grid, int code, String call) {
-    return new DeviceException(
-        op
-            + ": "
-            + call
-            + " failed on "
-            + device.name()
-            + "; got "
-            + OpenClCheck.name(code)
-            + " for "
-            + kernel.spec()
-            + " with "
-            + grid
-            + "; "
-            + OpenClCheck.hint(code));
-  }
-
-  private static boolean isWide(Grid grid, Object[] arguments) {
-    if (grid.x() * grid.localX() > Integer.MAX_VALUE || grid.y() > Integer.MAX_VALUE) {
-      return true;
-    }
-    for (Object argument : arguments) {
-      boolean wide =
-          switch (argument) {
-            case NdArray array ->
-                OpenClBlock.byteOffset(array) / array.dtype().bytes() + array.elements()
-                    > Integer.MAX_VALUE;
-            case Long number -> Math.abs(number) > Integer.MAX_VALUE;
-            case Argument structure -> structure.isWide();
-            default -> false;
-          };
-      if (wide) {
-        return true;
-      }
-    }
-    return false;
   }
 
   @GuardedBy("this")
@@ -670,51 +466,7 @@ final class OpenClQueue implements BlockSource {
 
   /// The time of each kernel since the last call; see [fornax.backend.Backend#kernelTimes()].
   synchronized List<KernelTime> kernelTimes() {
-    readTimes();
-    List<KernelTime> table = new ArrayList<>();
-    times.forEach(
-        (launched, sums) ->
-            table.add(
-                new KernelTime(launched.op(), launched.kernel().toString(), sums[0], sums[1])));
-    times.clear();
-    table.sort(Comparator.comparingLong(KernelTime::nanos).reversed());
-    return table;
-  }
-
-  @GuardedBy("this")
-  private void readTimes() {
-    if (timed.isEmpty()) {
-      return;
-    }
-    OpenClCheck.check(CL10.clFinish(queue), "clFinish", device.name());
-    for (Timed one : timed) {
-      long start =
-          one.before() == 0
-              ? profile(one.event(), CL10.CL_PROFILING_COMMAND_START)
-              : profile(one.before(), CL10.CL_PROFILING_COMMAND_END);
-      long nanos = profile(one.event(), CL10.CL_PROFILING_COMMAND_END) - start;
-      long[] sums = times.computeIfAbsent(one.launched(), _ -> new long[2]);
-      sums[0]++;
-      sums[1] += nanos;
-      release(one);
-    }
-    timed.clear();
-  }
-
-  private static void release(Timed one) {
-    CL10.clReleaseEvent(one.event());
-    if (one.before() != 0) {
-      CL10.clReleaseEvent(one.before());
-    }
-  }
-
-  @GuardedBy("this")
-  private long profile(long event, int moment) {
-    OpenClCheck.check(
-        CL10.nclGetEventProfilingInfo(event, moment, 8, scratch.address(), 0),
-        "clGetEventProfilingInfo",
-        device.name());
-    return scratch.get(JAVA_LONG, 0);
+    return timer == null ? List.of() : timer.table();
   }
 
   // ---- end
@@ -739,7 +491,9 @@ final class OpenClQueue implements BlockSource {
           }
         }
       }
-      timed.forEach(OpenClQueue::release);
+      if (timer != null) {
+        timer.release();
+      }
       CL10.clReleaseMemObject(errors);
       CL10.clReleaseCommandQueue(queue);
       CL10.clReleaseContext(context);
