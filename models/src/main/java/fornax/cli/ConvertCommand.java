@@ -119,7 +119,7 @@ final class ConvertCommand extends Command {
                 + config.vocabulary()
                 + ", the vocab_size of its config.json");
       }
-      requireNew(target);
+      requireNew("--to", target);
       RunFolder run = RunFolder.at(target);
       if (tokenizer != null) {
         tokenizer.save(run.tokenizer());
@@ -153,7 +153,7 @@ final class ConvertCommand extends Command {
     GptConfig config = run.readConfig(RunConfig.class).model();
     Tokenizer tokenizer =
         Files.isRegularFile(run.tokenizer()) ? Tokenizer.load(run.tokenizer()) : null;
-    requireNew(target);
+    requireNew("--to", target);
     try (var file = SafeTensors.open(run.model())) {
       Map<String, HostTensor> weights = new LinkedHashMap<>();
       for (String name : file.names()) {
@@ -175,7 +175,7 @@ final class ConvertCommand extends Command {
     };
   }
 
-  private static void requireNew(Path target) throws IOException {
+  static void requireNew(String option, Path target) throws IOException {
     if (Files.isDirectory(target)) {
       try (var files = Files.newDirectoryStream(target)) {
         if (!files.iterator().hasNext()) {
@@ -184,7 +184,7 @@ final class ConvertCommand extends Command {
       }
     }
     if (Files.exists(target)) {
-      throw new UserException("--to: " + target + " exists; need a new or empty folder");
+      throw new UserException(option + ": " + target + " exists; need a new or empty folder");
     }
   }
 

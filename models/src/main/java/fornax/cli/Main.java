@@ -4,6 +4,7 @@ import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import picocli.CommandLine;
 import picocli.CommandLine.Help.Ansi;
 import picocli.CommandLine.Model.UsageMessageSpec;
@@ -46,6 +47,7 @@ public final class Main {
             new GenerateCommand(output),
             new EvalCommand(output),
             new ConvertCommand(output),
+            new TokenizerCommand(),
             new LearnCommand(output),
             new PredictCommand(output),
             new DevicesCommand(output),
@@ -53,6 +55,9 @@ public final class Main {
             new BenchCommand(output))) {
       var _ = line.addSubcommand(command);
     }
+    var _ =
+        Objects.requireNonNull(line.getSubcommands().get("tokenizer"))
+            .addSubcommand(new TokenizerTrainCommand(output));
     var _ =
         line.setOut(new PrintWriter(output.out(), true, StandardCharsets.UTF_8))
             .setErr(new PrintWriter(output.err(), true, StandardCharsets.UTF_8))
@@ -85,5 +90,6 @@ public final class Main {
             .customSynopsis(command.getCommandSpec().qualifiedName() + " [OPTION...]")
             .descriptionHeading("%n")
             .optionListHeading("%nOptions:%n");
+    command.getSubcommands().values().forEach(Main::layOutHelp);
   }
 }

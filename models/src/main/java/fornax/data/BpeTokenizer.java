@@ -25,7 +25,7 @@ public final class BpeTokenizer implements Tokenizer {
   static final String NAME = "bpe";
 
   // Contractions, words, numbers and signs, each with one space before it, and other spaces.
-  private static final Pattern WORDS =
+  static final Pattern WORDS =
       Pattern.compile(
           "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
           Pattern.UNICODE_CHARACTER_CLASS);

@@ -21,6 +21,11 @@ final class ByteLetters {
 
   private ByteLetters() {}
 
+  /// The letters of all bytes, byte 0 first.
+  static char[] all() {
+    return LETTERS.clone();
+  }
+
   static String spelling(byte[] bytes) {
     var letters = new StringBuilder(bytes.length);
     for (byte b : bytes) {

@@ -59,7 +59,18 @@ public final class HuggingFaceTokenizers {
   ///
   /// @throws IOException if a file cannot be written
   public static void write(Tokenizer tokenizer, int context, Path folder) throws IOException {
-    ObjectNode config = JSON.createObjectNode().put("model_max_length", context);
+    write(tokenizer, JSON.createObjectNode().put("model_max_length", context), folder);
+  }
+
+  /// The same for a tokenizer that is no model's yet.
+  ///
+  /// @throws IOException if a file cannot be written
+  public static void write(Tokenizer tokenizer, Path folder) throws IOException {
+    write(tokenizer, JSON.createObjectNode(), folder);
+  }
+
+  private static void write(Tokenizer tokenizer, ObjectNode config, Path folder)
+      throws IOException {
     switch (tokenizer) {
       case BpeTokenizer bpe -> writeBpe(bpe, config, folder);
       case Gpt2Tokenizer gpt2 -> writeBpe(gpt2.explicit(), config, folder);

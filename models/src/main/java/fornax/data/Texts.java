@@ -1,7 +1,9 @@
 package fornax.data;
 
+import com.google.errorprone.annotations.MustBeClosed;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.CharBuffer;
 import java.nio.charset.CharsetDecoder;
@@ -49,7 +51,7 @@ public final class Texts {
   /// @throws DataException if one cannot be used
   public static String load(List<String> sources) throws IOException {
     if (sources.isEmpty()) {
-      throw new DataException("data: no text given; need dickens, shakespeare or a file");
+      throw noText();
     }
     var text = new StringBuilder();
     for (String source : sources) {
@@ -93,15 +95,9 @@ public final class Texts {
   ///
   /// @throws DataException if it is missing, a folder, empty, not readable, or no UTF-8 text
   public static String read(Path file) throws IOException {
-    if (Files.isDirectory(file)) {
-      throw new DataException("data: " + file + " is a folder; need a text file; name one in it");
-    }
-    if (!Files.exists(file)) {
-      throw new DataException(
-          "data: no file " + file + "; need a UTF-8 text file, dickens or shakespeare");
-    }
+    requireFile(file);
     byte[] bytes;
-    try {
+    try (InputStream in = open(file)) {
       long size = Files.size(file);
       if (size > MAX_BYTES) {
         throw new DataException(
@@ -113,40 +109,84 @@ public final class Texts {
                 + MAX_BYTES
                 + "; split it and give the parts you need");
       }
-      bytes = Files.readAllBytes(file);
+      bytes = in.readAllBytes();
+    }
+    String text = decode(file.toString(), bytes);
+    if (text.isEmpty()) {
+      throw empty(file);
+    }
+    return text;
+  }
+
+  /// Whether `source` names one of the texts that come as dependencies.
+  static boolean isNamed(String source) {
+    return source.equals("dickens") || source.equals("shakespeare");
+  }
+
+  static void requireFile(Path file) throws DataException {
+    if (Files.isDirectory(file)) {
+      throw new DataException("data: " + file + " is a folder; need a text file; name one in it");
+    }
+    if (!Files.exists(file)) {
+      throw new DataException(
+          "data: no file " + file + "; need a UTF-8 text file, dickens or shakespeare");
+    }
+  }
+
+  /// The file's bytes from the first on.
+  @MustBeClosed
+  static InputStream open(Path file) throws IOException {
+    try {
+      return Files.newInputStream(file);
     } catch (AccessDeniedException e) {
       throw new DataException(
           "data: " + file + " may not be read; need read permission; try chmod +r", e);
     }
-    String text = decode(file.toString(), bytes);
-    if (text.isEmpty()) {
-      throw new DataException("data: " + file + " is empty; need a text to learn from");
+  }
+
+  static DataException noText() {
+    return new DataException("data: no text given; need dickens, shakespeare or a file");
+  }
+
+  static DataException empty(Path file) {
+    return new DataException("data: " + file + " is empty; need a text to learn from");
+  }
+
+  static DataException binary(String name, long offset) {
+    return new DataException(
+        "data: " + name + " is binary: a NUL byte at offset " + offset + "; need a UTF-8 text");
+  }
+
+  static DataException notUtf8(String name, byte value, long offset) {
+    return new DataException(
+        "data: %s is not UTF-8: byte 0x%02X at offset %d; need a UTF-8 text; try iconv -t UTF-8"
+            .formatted(name, value & 0xff, offset));
+  }
+
+  /// Moves `in`, which stands at a file's first byte, behind a byte order mark.
+  static void skipMark(ByteBuffer in) {
+    if (in.remaining() >= 3
+        && in.get(0) == (byte) 0xef
+        && in.get(1) == (byte) 0xbb
+        && in.get(2) == (byte) 0xbf) {
+      var _ = in.position(3);
     }
-    return text;
   }
 
   /// Strict UTF-8 to text; `name` is for the message.
   static String decode(String name, byte[] bytes) throws DataException {
     var in = ByteBuffer.wrap(bytes);
-    if (bytes.length >= 3
-        && bytes[0] == (byte) 0xef
-        && bytes[1] == (byte) 0xbb
-        && bytes[2] == (byte) 0xbf) {
-      in.position(3);
-    }
+    skipMark(in);
     for (int i = in.position(); i < bytes.length; i++) {
       if (bytes[i] == 0) {
-        throw new DataException(
-            "data: " + name + " is binary: a NUL byte at offset " + i + "; need a UTF-8 text");
+        throw binary(name, i);
       }
     }
     CharsetDecoder decoder = StandardCharsets.UTF_8.newDecoder();
     var out = CharBuffer.allocate(in.remaining());
     CoderResult result = decoder.decode(in, out, true);
     if (result.isError()) {
-      throw new DataException(
-          "data: %s is not UTF-8: byte 0x%02X at offset %d; need a UTF-8 text; try iconv -t UTF-8"
-              .formatted(name, bytes[in.position()] & 0xff, in.position()));
+      throw notUtf8(name, bytes[in.position()], in.position());
     }
     return out.flip().toString().replace("\r\n", "\n");
   }
