@@ -17,6 +17,7 @@ import fornax.backend.Unary;
 import fornax.tensor.AttentionSpec;
 import fornax.tensor.Generator;
 import fornax.tensor.LossOptions;
+import fornax.tensor.Recompute;
 import fornax.tensor.Reduction;
 import fornax.tensor.Residual;
 import fornax.tensor.Tensor;
@@ -773,6 +774,12 @@ public final class OpCases {
     return List.of(
         OpCase.of("dropout", x -> random(x, generator -> x.dropout(0.25, generator))).on(ANY),
         OpCase.of("dropout.none", x -> random(x, generator -> x.dropout(0, generator))).on(FEW),
+        OpCase.of(
+                "dropout.recomputed", (a, b) -> random(a, generator -> recomputed(a, b, generator)))
+            .on(shape(3, 33), shape(3, 33))
+            .on(shape(2, 129), shape(129))
+            .on(shape(5, 7).transposed(), shape(5, 7).sliced())
+            .roundings(4),
         OpCase.of("multinomial", x -> random(x, x::multinomial))
             .on(shape(33, 7).between(0, 1), shape(129).between(0, 1), shape(3, 1025).between(0, 1))
             .on(shape(31, 5).between(0, 1).transposed(), shape(2, 5, 3).between(0, 1))
@@ -1018,6 +1025,15 @@ public final class OpCases {
     try (var generator = new Generator(x.backend(), 42)) {
       return function.apply(generator);
     }
+  }
+
+  // Computed again in backward, with the same elements dropped.
+  private static Tensor recomputed(Tensor a, Tensor b, Generator generator) {
+    return Recompute.apply(
+            x -> List.of(x.get(0).tanh().dropout(0.25, generator).mul(x.get(1)).sigmoid()),
+            List.of(a, b),
+            generator)
+        .getFirst();
   }
 
   // The whole numbers towards 0, with the gradient of x.

@@ -9,6 +9,7 @@ import fornax.backend.NdArray;
 import fornax.backend.Owner;
 import fornax.backend.Reduce;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Objects;
@@ -36,10 +37,15 @@ final class Backprop {
 
   /// Runs backward from `root` with the gradient `seed`, whose hold passes to this.
   static void run(Node root, NdArray seed) {
-    Backprop pass = new Backprop(root);
     root.accumulate(seed);
-    pass.enqueue(root);
+    run(List.of(root));
+  }
+
+  /// Runs backward from `roots`, at least one, which have their gradients.
+  static void run(List<Node> roots) {
+    Backprop pass = new Backprop(roots.getFirst());
     try {
+      roots.forEach(pass::enqueue);
       for (Node next = pass.queue.poll(); next != null; next = pass.queue.poll()) {
         pass.visit(next);
       }
@@ -212,6 +218,26 @@ final class Backprop {
     }
     to.accumulate(dx);
     enqueue(to);
+  }
+
+  /// Hands an input `dx`, which is held elsewhere, as one of several gradients that its rule takes
+  /// by [#handed(int)].
+  void hand(int input, NdArray dx) {
+    Node to = input(input);
+    to.saved = Arrays.copyOf(to.saved, to.saved.length + 1);
+    to.saved[to.saved.length - 1] = Saved.of(dx);
+    enqueue(to);
+  }
+
+  /// The gradients that were handed to this operation, which saved `count` values itself; their
+  /// holds pass to the caller.
+  List<NdArray> handed(int count) {
+    List<NdArray> all = new ArrayList<>();
+    for (int i = count; i < node.saved.length; i++) {
+      all.add(node.saved[i].array());
+    }
+    node.saved = Arrays.copyOf(node.saved, count);
+    return all;
   }
 
   /// The gradient that an input has so far, where it is contiguous, for a rule that adds its own to

@@ -52,6 +52,16 @@ public final class Generator implements AutoCloseable {
     return streams++;
   }
 
+  /// The number of the next stream.
+  int streams() {
+    return streams;
+  }
+
+  /// Makes `next` the number of the next stream, so that what is computed again draws what it drew.
+  void goTo(int next) {
+    streams = next;
+  }
+
   @Override
   public void close() {
     state.buffer().release();

@@ -23,8 +23,7 @@ final class CheckpointOptions {
       paramLabel = "N",
       order = 2,
       converter = Numbers.Count.class,
-      description =
-          "Checkpoints to keep: the last N, and the best by validation loss. Default: 2.")
+      description = "Checkpoints to keep: the last N, and the best by validation loss. Default: 2.")
   @Nullable Integer keep;
 
   @Option(
@@ -44,7 +43,6 @@ final class CheckpointOptions {
 
   /// @param steps of the training
   Checkpointing checkpointing(int steps) {
-    return new Checkpointing(
-        Command.or(every, Math.max(50, steps / 8)), Command.or(keep, 2));
+    return new Checkpointing(Command.or(every, Math.max(50, steps / 8)), Command.or(keep, 2));
   }
 }

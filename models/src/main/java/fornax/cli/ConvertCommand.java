@@ -8,7 +8,6 @@ import fornax.io.HostTensor;
 import fornax.io.SafeTensors;
 import fornax.models.gpt.GptConfig;
 import fornax.models.gpt.HuggingFaceFolder;
-import fornax.nn.Precision;
 import fornax.train.RunConfig;
 import fornax.train.RunFolder;
 import fornax.train.TrainOptions;

@@ -115,6 +115,14 @@ final class RecipeOptions {
               + " then fall to nearly 0.")
   boolean overfitOneBatch;
 
+  @Option(
+      names = "--recompute",
+      order = 14,
+      description =
+          "Keep only what goes into each block, and compute the block again in backward: the same"
+              + " bits in less memory, for a third more work.")
+  boolean recompute;
+
   /// The options of training, but for reports, checkpoints, seed and precision.
   ///
   /// @throws IllegalArgumentException if they do not go together
@@ -134,6 +142,7 @@ final class RecipeOptions {
     return TrainOptions.builder(count, Command.or(batch, preset.batch()), optimizer)
         .accumulate(Command.or(accumulate, 1))
         .labelSmoothing(labelSmoothing)
-        .overfitOneBatch(overfitOneBatch);
+        .overfitOneBatch(overfitOneBatch)
+        .recompute(recompute);
   }
 }

@@ -175,6 +175,7 @@ public final class RunFolder {
       addDefault(training, "checkpointing", Checkpointing.NONE);
       addDefault(training, "labelSmoothing", 0.0);
       addDefault(training, "overfitOneBatch", false);
+      addDefault(training, "recompute", false);
       if (training.get("optimizer") instanceof ObjectNode optimizer) {
         addDefault(optimizer, "schedule", Decay.COSINE);
       }

@@ -19,6 +19,7 @@ import java.util.Locale;
 ///   evaluations
 /// @param overfitOneBatch whether every step sees the batches of the first: a model that can learn
 ///   at all then learns them by heart
+/// @param recompute whether backward computes each block again instead of keeping what it holds
 public record TrainOptions(
     int steps,
     int batch,
@@ -29,7 +30,8 @@ public record TrainOptions(
     Precision precision,
     Checkpointing checkpointing,
     double labelSmoothing,
-    boolean overfitOneBatch) {
+    boolean overfitOneBatch,
+    boolean recompute) {
   private static final int WSD_DECAY_SHARE = 10; // a tenth of the steps: arXiv:2404.06395 §4.3
 
   /// @throws IllegalArgumentException if a number is not positive, the seed is negative, label
@@ -70,7 +72,8 @@ public record TrainOptions(
         .precision(precision)
         .checkpointing(checkpointing)
         .labelSmoothing(labelSmoothing)
-        .overfitOneBatch(overfitOneBatch);
+        .overfitOneBatch(overfitOneBatch)
+        .recompute(recompute);
   }
 
   /// Makes [TrainOptions]; each method sets the component of its name.
@@ -85,6 +88,7 @@ public record TrainOptions(
     private Checkpointing checkpointing = Checkpointing.NONE;
     private double labelSmoothing;
     private boolean overfitOneBatch;
+    private boolean recompute;
 
     private Builder(int steps, int batch, OptimizerOptions optimizer) {
       this.steps = steps;
@@ -134,6 +138,12 @@ public record TrainOptions(
       return this;
     }
 
+    @CanIgnoreReturnValue
+    public Builder recompute(boolean wanted) {
+      recompute = wanted;
+      return this;
+    }
+
     /// The options.
     ///
     /// @throws IllegalArgumentException if they are not usable together
@@ -148,7 +158,8 @@ public record TrainOptions(
           precision,
           checkpointing,
           labelSmoothing,
-          overfitOneBatch);
+          overfitOneBatch,
+          recompute);
     }
   }
 

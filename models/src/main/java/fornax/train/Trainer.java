@@ -80,7 +80,7 @@ public final class Trainer implements AutoCloseable {
       Health health,
       @Nullable StepProfile profile) {}
 
-  /// The model computes in the options' precision from now on.
+  /// The model computes in the options' precision, and recomputes or not, from now on.
   ///
   /// @throws IllegalArgumentException if the data are for a longer context than the model's
   public Trainer(Gpt model, TokenDataset data, TrainOptions options) {
@@ -97,6 +97,7 @@ public final class Trainer implements AutoCloseable {
     backend = model.backend();
     lossOptions = LossOptions.DEFAULT.withSmoothing(options.labelSmoothing());
     model.computeIn(options.precision());
+    model.recompute(options.recompute());
     batches = data.trainingBatches(options.seed(), options.batch());
     TrainOptions.OptimizerOptions recipe = options.optimizer();
     optimizer =

@@ -147,6 +147,24 @@ class CudaTrainingTest {
     assertArrayEquals(moments, Files.readAllBytes(last.resolve("optimizer.safetensors")));
   }
 
+  @Test
+  void recomputing_givesTheSameBitsInLessMemory() throws IOException, InterruptedException {
+    String sizes = "--layers 4 --width 16 --heads 2 --context 16 --batch 8 --dropout 0.1 --steps 2";
+    String reports = " --eval-every 0 --sample-every 0 --precision bf16 --device cuda";
+    long[] peaks = new long[2];
+    byte[][] weights = new byte[2][];
+    for (int again = 0; again < 2; again++) {
+      String out = again == 1 ? " --out again --recompute" : " --out kept";
+      String _ = run(("train " + sizes + reports + out).split(" "));
+      Path run = folder.resolve(again == 1 ? "again" : "kept");
+      weights[again] = Files.readAllBytes(run.resolve("model.safetensors"));
+      String line = Files.readAllLines(run.resolve("metrics.jsonl")).get(1);
+      peaks[again] = JSON.readTree(line).get("peakBytes").asLong();
+    }
+    assertArrayEquals(weights[0], weights[1]);
+    assertTrue(peaks[1] < 0.7 * peaks[0], peaks[1] + " bytes at most; without, " + peaks[0]);
+  }
+
   private String recordedDevice(String run) throws IOException {
     Path config = folder.resolve(run).resolve("config.json");
     return JSON.readTree(config.toFile()).get("device").asText();

@@ -111,7 +111,11 @@ class OpenClTrainingTest {
     TokenDataset data = TokenDataset.of(tokenizer.encode(text), 32);
     GptConfig config = new GptConfig(tokenizer.vocabularySize(), 32, 2, 2, 48, 0.1);
     TrainOptions options =
-        TrainOptions.builder(STEPS, 4, new OptimizerOptions(1e-2, 1e-3, 2, 0.9, 0.99, 0.1, 1)).reports(new Reports(STEPS / 4, 2, 0)).seed(7).precision(precision).build();
+        TrainOptions.builder(STEPS, 4, new OptimizerOptions(1e-2, 1e-3, 2, 0.9, 0.99, 0.1, 1))
+            .reports(new Reports(STEPS / 4, 2, 0))
+            .seed(7)
+            .precision(precision)
+            .build();
     List<Double> steps = new ArrayList<>();
     List<Double> evaluations = new ArrayList<>();
     TrainingListener listener =

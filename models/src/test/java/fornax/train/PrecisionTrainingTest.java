@@ -19,7 +19,6 @@ import fornax.nn.Precision;
 import fornax.nn.Weights;
 import fornax.tensor.Tensor;
 import fornax.train.TrainOptions.OptimizerOptions;
-import fornax.train.TrainOptions.Reports;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;

@@ -151,7 +151,8 @@ class TrainerTest {
   @Test
   void oneBatch_isLearntByHeart() throws IOException {
     double[] all = losses("cpu", config, options(300, 1, 2, NONE));
-    double[] one = losses("cpu", config, options(300, 1, 2, NONE).toBuilder().overfitOneBatch(true).build());
+    double[] one =
+        losses("cpu", config, options(300, 1, 2, NONE).toBuilder().overfitOneBatch(true).build());
     assertEquals(all[0], one[0]);
     assertTrue(all[299] > 1.5, "of all: " + all[299]);
     assertTrue(one[299] < 0.1, "of one: " + one[299]);
@@ -160,7 +161,8 @@ class TrainerTest {
   @Test
   void labelSmoothing_isOfTheTrainingLoss() throws IOException {
     double[] plain = losses("cpu", config, options(20, 2, 1, NONE));
-    double[] smooth = losses("cpu", config, options(20, 2, 1, NONE).toBuilder().labelSmoothing(0.5).build());
+    double[] smooth =
+        losses("cpu", config, options(20, 2, 1, NONE).toBuilder().labelSmoothing(0.5).build());
     // At first all tokens are nearly equally likely, and each target costs as much.
     assertEquals(plain[0], smooth[0], 0.05);
     assertTrue(smooth[19] > plain[19] + 0.1, plain[19] + " and " + smooth[19]);
@@ -276,7 +278,10 @@ class TrainerTest {
           };
       try (var model = new Gpt(config, Weights.on(backend, 7));
           var trainer =
-              new Trainer(model, data, options(steps, 2, 2, reports).toBuilder().precision(precision).build())) {
+              new Trainer(
+                  model,
+                  data,
+                  options(steps, 2, 2, reports).toBuilder().precision(precision).build())) {
         assertEquals(steps, trainer.run(watch, () -> false).steps());
       }
       MemoryStats after = backend.memory().stats();

@@ -16,6 +16,7 @@ import fornax.nn.Weights;
 import fornax.tensor.Generator;
 import fornax.tensor.GradMode;
 import fornax.tensor.LossOptions;
+import fornax.tensor.Recompute;
 import fornax.tensor.Residual;
 import fornax.tensor.Scope;
 import fornax.tensor.Tensor;
@@ -65,16 +66,19 @@ public final class Gpt extends Module {
     for (int i = 0; i < config.layers(); i++) {
       list.add(new Block(config, weights, generator));
     }
-    blocks = child("blocks", new Blocks(list));
+    blocks = child("blocks", new Blocks(list, generator));
     norm = child("norm", new LayerNorm(weights, config.width()));
   }
 
   /// The blocks; their names are `0`, `1`, ...
   private static final class Blocks extends Module {
     private final List<Block> list;
+    private final Generator generator;
+    private boolean recompute;
 
-    Blocks(List<Block> list) {
+    Blocks(List<Block> list, Generator generator) {
       this.list = List.copyOf(list);
+      this.generator = generator;
       for (int i = 0; i < list.size(); i++) {
         var _ = child(Integer.toString(i), list.get(i));
       }
@@ -90,7 +94,10 @@ public final class Gpt extends Module {
         for (int i = 0; i < list.size(); i++) {
           LayerNorm next = i + 1 < list.size() ? list.get(i + 1).attentionNorm : last;
           Residual before = stream;
-          stream = list.get(i).forward(before, next, cache == null ? null : cache.block(i));
+          stream =
+              recompute && cache == null
+                  ? recomputed(list.get(i), before, next)
+                  : list.get(i).forward(before, next, cache == null ? null : cache.block(i));
           before.normal().close();
           if (i > 0) {
             before.sum().close();
@@ -98,6 +105,18 @@ public final class Gpt extends Module {
         }
         return scope.keep(stream.normal()); // [B, T, C]
       }
+    }
+
+    private Residual recomputed(Block block, Residual stream, LayerNorm next) {
+      List<Tensor> both =
+          Recompute.apply(
+              x -> {
+                Residual y = block.forward(new Residual(x.getFirst(), x.getLast()), next, null);
+                return List.of(y.sum(), y.normal());
+              },
+              List.of(stream.sum(), stream.normal()),
+              generator);
+      return new Residual(both.getFirst(), both.getLast());
     }
   }
 
@@ -163,6 +182,12 @@ public final class Gpt extends Module {
   /// The random state of dropout: set its step before each training step.
   public Generator generator() {
     return generator;
+  }
+
+  /// Whether training keeps only what goes into each block, and computes the block again in
+  /// backward ([Recompute]): the same bits in less memory, for a third more work.
+  public void recompute(boolean wanted) {
+    blocks.recompute = wanted;
   }
 
   /// The logits of the token after each position. Shapes: `tokens (I32) [B, T] → [B, T, V]`.
