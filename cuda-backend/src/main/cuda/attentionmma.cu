@@ -31,7 +31,7 @@ __device__ __forceinline__ void loadRows(
       copyAsync16(
           tile + row * PITCH(WIDTH) + column,
           inside ? x + (first + row) * stride + column : x,
-          inside);
+          inside ? 16 : 0);
     }
   } else {
     for (u32 i = threadIdx.x; i < COUNT * WIDTH; i += THREADS) {

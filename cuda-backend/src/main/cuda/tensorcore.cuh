@@ -12,10 +12,10 @@ __device__ __forceinline__ u32 sharedAddress(const void* x) {
 
 // ---- cp.async
 
-// 16 bytes, or zeros where not `inside`; both addresses are multiples of 16.
-__device__ __forceinline__ void copyAsync16(void* to, const void* from, bool inside) {
+// The first `count` of 16 bytes, then zeros; both addresses are multiples of 16.
+__device__ __forceinline__ void copyAsync16(void* to, const void* from, u32 count) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(sharedAddress(to)), "l"(from),
-               "r"(inside ? 16 : 0)
+               "r"(count)
                : "memory");
 }
 
@@ -96,6 +96,13 @@ __device__ __forceinline__ u32 toTf32(float x) {
   return y;
 }
 
+__device__ __forceinline__ void roundToTf32(u32 (&x)[4]) {
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    x[i] = toTf32(__uint_as_float(x[i]));
+  }
+}
+
 // c += a·b with a [16, 8], b [8, 8] in tf32 and sums in F32.
 __device__ __forceinline__ void multiplyAddTf32(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
   asm volatile(
@@ -103,6 +110,42 @@ __device__ __forceinline__ void multiplyAddTf32(float (&c)[4], const u32 (&a)[4]
       "{%8, %9}, {%0, %1, %2, %3};"
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+// The left operand [16, 8] at `tile`, by rows of `pitch` floats: ldmatrix moves a float as two
+// halves.
+__device__ __forceinline__ void loadLeftTf32(u32 (&to)[4], const float* tile, int pitch) {
+  u32 lane = threadIdx.x % 32;
+  loadMatrices(to, reinterpret_cast<const bf16*>(tile + lane % 16 * pitch + lane / 16 * 4));
+  roundToTf32(to);
+}
+
+// Likewise where element (m, k) is at tile[k·pitch + m].
+__device__ __forceinline__ void loadLeftTf32ByColumns(u32 (&to)[4], const float* tile, int pitch) {
+  u32 lane = threadIdx.x % 32;
+  const float* from = tile + lane % 4 * pitch + lane / 4;
+  to[0] = toTf32(from[0]);
+  to[1] = toTf32(from[8]);
+  to[2] = toTf32(from[4 * pitch]);
+  to[3] = toTf32(from[4 * pitch + 8]);
+}
+
+// Two right operands [8, 8], side by side, where element (k, n) is at tile[n·pitch + k].
+__device__ __forceinline__ void loadRightTf32ByColumns(u32 (&to)[4], const float* tile, int pitch) {
+  u32 lane = threadIdx.x % 32;
+  const float* row = tile + (lane % 8 + lane / 16 * 8) * pitch + lane / 8 % 2 * 4;
+  loadMatrices(to, reinterpret_cast<const bf16*>(row));
+  roundToTf32(to);
+}
+
+// Likewise where element (k, n) is at tile[k·pitch + n].
+__device__ __forceinline__ void loadRightTf32ByRows(u32 (&to)[4], const float* tile, int pitch) {
+  u32 lane = threadIdx.x % 32;
+  const float* from = tile + lane % 4 * pitch + lane / 4;
+  to[0] = toTf32(from[0]);
+  to[1] = toTf32(from[4 * pitch]);
+  to[2] = toTf32(from[8]);
+  to[3] = toTf32(from[4 * pitch + 8]);
 }
 
 // Two numbers in one register, to nearest even; `low` has the lower address.

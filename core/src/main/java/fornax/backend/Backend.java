@@ -715,6 +715,22 @@ public interface Backend extends Primitives {
     return false;
   }
 
+  // ---- precision
+
+  /// Whether products of F32 matrices ([Primitives#matmul], [#linear], and all that is made of
+  /// them) may round their factors to TF32, 10 bits of mantissa, from now on; sums stay F32. Off at
+  /// first. It is a mode of the device: it holds for all that compute on it.
+  ///
+  /// @throws DeviceException if it is wanted and the device has no such products
+  default void multiplyInTf32(boolean wanted) {
+    if (wanted) {
+      throw new DeviceException(
+          "precision: no TF32; got "
+              + id()
+              + "; need a CUDA card of compute capability 8.0 or later, or --precision f32");
+    }
+  }
+
   // ---- advice
 
   /// The most logits to make at once for a loss that need not hold them all: enough for matmul's

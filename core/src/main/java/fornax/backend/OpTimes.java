@@ -40,7 +40,15 @@ final class OpTimes implements InvocationHandler {
     return switch (method.getName()) {
       case "kernelTimes" -> take();
       case "equals" -> proxy == given[0];
-      case "id", "memory", "close", "synchronize", "capture", "constant", "hashCode", "toString" ->
+      case "id",
+          "memory",
+          "close",
+          "synchronize",
+          "capture",
+          "constant",
+          "multiplyInTf32",
+          "hashCode",
+          "toString" ->
           call(method, given);
       default -> timed(method, given);
     };

@@ -185,7 +185,14 @@ public abstract class Module implements AutoCloseable {
   /// Computes in `precision` from now on, here and in all parts; a new module computes in F32. The
   /// parameters stay F32: gradients, optimisers and files see no difference. For [Precision#BF16]
   /// matrices get their BF16 copies, two bytes an element; they follow what changes the parameters.
+  /// For [Precision#TF32] the device's products change, for all that compute on it, until a module
+  /// of its computes in another.
+  ///
+  /// @throws fornax.backend.DeviceException if the parameters' device has no such products
   public final void computeIn(Precision precision) {
+    for (Tensor parameter : parameters.values()) {
+      parameter.backend().multiplyInTf32(precision == Precision.TF32);
+    }
     this.precision = precision;
     for (Tensor parameter : working) {
       Tensor _ = parameter.keepWorkingCopy(precision == Precision.BF16);

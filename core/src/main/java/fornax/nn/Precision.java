@@ -9,6 +9,11 @@ public enum Precision {
   /// Everything in F32.
   F32(DType.F32),
 
+  /// Everything in F32, but that products round their factors to TF32, 10 bits of mantissa: a mode
+  /// of the device, for CUDA cards with such tensor cores (see
+  /// [fornax.backend.Backend#multiplyInTf32(boolean)]).
+  TF32(DType.F32),
+
   /// Matrices have a BF16 copy, which arithmetic reads and the optimiser refreshes; what layers
   /// pass on is BF16. Sums are still made in F32.
   BF16(DType.BF16);
@@ -24,7 +29,7 @@ public enum Precision {
     return activations;
   }
 
-  /// The precision of the name `f32` or `bf16`.
+  /// The precision of the name `f32`, `tf32` or `bf16`.
   ///
   /// @throws IllegalArgumentException if there is none of this name
   public static Precision of(String name) {
@@ -33,10 +38,11 @@ public enum Precision {
         return precision;
       }
     }
-    throw new IllegalArgumentException("precision: unknown; got " + name + "; need f32 or bf16");
+    throw new IllegalArgumentException(
+        "precision: unknown; got " + name + "; need f32, tf32 or bf16");
   }
 
-  /// `f32` or `bf16`.
+  /// `f32`, `tf32` or `bf16`.
   @Override
   public String toString() {
     return name().toLowerCase(Locale.ROOT);

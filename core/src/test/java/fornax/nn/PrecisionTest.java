@@ -69,7 +69,7 @@ class PrecisionTest {
       assertSame(precision, Precision.of(precision.toString()));
     }
     var e = assertThrows(IllegalArgumentException.class, () -> Precision.of("BF16"));
-    assertEquals("precision: unknown; got BF16; need f32 or bf16", e.getMessage());
+    assertEquals("precision: unknown; got BF16; need f32, tf32 or bf16", e.getMessage());
   }
 
   @Test

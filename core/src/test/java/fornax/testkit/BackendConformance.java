@@ -9,14 +9,19 @@ import static org.junit.jupiter.api.Assumptions.abort;
 import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 
 import fornax.array.DType;
+import fornax.array.DTypeException;
 import fornax.array.Shape;
+import fornax.array.ShapeException;
+import fornax.backend.AdamWSlot;
 import fornax.backend.Backend;
 import fornax.backend.BackendProvider;
 import fornax.backend.Backends;
 import fornax.backend.Decomposed;
+import fornax.backend.DeviceException;
 import fornax.backend.DeviceInfo;
 import fornax.backend.NdArray;
 import fornax.backend.Settings;
+import fornax.backend.SgdSlot;
 import fornax.backend.Workspace;
 import fornax.backend.reference.ReferenceBackend;
 import fornax.conformance.CaseResult;
@@ -24,13 +29,18 @@ import fornax.conformance.Golden;
 import fornax.conformance.OpCase;
 import fornax.conformance.OpCases;
 import fornax.conformance.SelfTest;
+import fornax.optim.AdamW;
+import fornax.optim.ParameterGroup;
+import fornax.optim.Schedule;
 import fornax.tensor.Scope;
 import fornax.tensor.Tensor;
 import fornax.tensor.Tensors;
 import java.io.IOException;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.function.Function;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -182,6 +192,61 @@ public abstract class BackendConformance {
                       }
                       assertTrue(result.passed(), result::toString);
                     }));
+  }
+
+  // ---- what optimisers refuse, and precisions
+
+  /// Kernels read and write the arrays of a slot as F32 without asking.
+  @Test
+  void optimizers_refuseParametersThatAreNotF32() {
+    leavingNothing(
+        () -> {
+          try (var work = new Workspace(backend.memory())) {
+            Shape shape = Shape.of(33);
+            NdArray full = work.allocate(DType.F32, shape);
+            NdArray half = work.allocate(DType.BF16, shape);
+            NdArray longer = work.allocate(DType.F32, Shape.of(34));
+            refuses(() -> new AdamWSlot(half, half, half, half));
+            refuses(() -> new AdamWSlot(half, full, full, full));
+            refuses(() -> new AdamWSlot(full, half, full, full));
+            refuses(() -> new AdamWSlot(full, full, full, full, full));
+            refuses(() -> new SgdSlot(half, full, full));
+            assertThrows(ShapeException.class, () -> new AdamWSlot(full, longer, full, full));
+            assertThrows(
+                ShapeException.class,
+                () -> new SgdSlot(full, full, longer.slice(0, 0, 33).reshape(Shape.of(1, 33))));
+            Tensor parameter = Tensors.on(backend).zeros(DType.BF16, shape).requiresGrad(true);
+            assertThrows(
+                IllegalArgumentException.class,
+                () ->
+                    new AdamW(
+                        ParameterGroup.of(Map.of("w", parameter), 0), Schedule.constant(1e-3)));
+            parameter.close();
+          }
+        });
+  }
+
+  private static void refuses(Supplier<Record> slot) {
+    DTypeException e = assertThrows(DTypeException.class, slot::get);
+    assertTrue(String.valueOf(e.getMessage()).contains("BF16"), e::toString);
+  }
+
+  /// TF32 is there or refused: never silently F32.
+  @Test
+  void tf32_isThereOrRefused() {
+    try (var _ = Scope.open()) {
+      Tensor x = Tensors.on(backend).of(new float[] {1 + 0x1p-20f}, Shape.of(1, 1));
+      try {
+        backend.multiplyInTf32(true);
+        assertEquals(1, x.matmul(x).item(), 0);
+      } catch (DeviceException e) {
+        assertTrue(
+            String.valueOf(e.getMessage()).startsWith("precision: no TF32; got "), e::toString);
+      } finally {
+        backend.multiplyInTf32(false);
+      }
+      assertEquals(1 + 0x1p-19f, x.matmul(x).item(), 0x1p-23f);
+    }
   }
 
   // ---- randomness and wrong indices

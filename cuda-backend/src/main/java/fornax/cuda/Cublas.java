@@ -2,7 +2,6 @@ package fornax.cuda;
 
 import fornax.array.DType;
 import fornax.backend.DeviceException;
-import fornax.backend.Settings;
 import jcuda.Pointer;
 import jcuda.cudaDataType;
 import jcuda.jcublas.JCublas2;
@@ -58,13 +57,24 @@ final class Cublas {
   record Matrix(long address, DType type, boolean transposed, int leading, long batchStride) {}
 
   /// `y [M, N] = or += a [M, K]·b [K, N]` for a batch; y lies by rows.
-  void gemm(Matrix a, Matrix b, Matrix y, int m, int n, int k, int batches, boolean accumulate) {
+  ///
+  /// @param tf32 whether F32 factors may be rounded to TF32
+  void gemm(
+      Matrix a,
+      Matrix b,
+      Matrix y,
+      int m,
+      int n,
+      int k,
+      int batches,
+      boolean accumulate,
+      boolean tf32) {
     // cuBLAS counts by columns, where a matrix by rows is its transpose: yᵀ = bᵀ·aᵀ. In F32 TF32
     // only if asked for, and else no algorithm that reorders by precision.
     int compute =
         a.type() == DType.BF16
             ? cublasComputeType.CUBLAS_COMPUTE_32F
-            : Settings.cudaTf32()
+            : tf32
                 ? cublasComputeType.CUBLAS_COMPUTE_32F_FAST_TF32
                 : cublasComputeType.CUBLAS_COMPUTE_32F_PEDANTIC;
     synchronized (device) {

@@ -172,6 +172,11 @@ final class CudaBackend implements Backend {
   // ---- linear algebra
 
   @Override
+  public void multiplyInTf32(boolean wanted) {
+    matmul.multiplyInTf32(wanted);
+  }
+
+  @Override
   public void matmul(NdArray a, NdArray b, NdArray y, boolean accumulate) {
     matmul.matmul(a, b, y, accumulate);
   }

@@ -43,6 +43,7 @@ record KernelSource(String name, String text, Map<String, String> headers) {
           "linear",
           "matmul",
           "matmulmma",
+          "matmultf32",
           "pool2d",
           "random",
           "reduction",
@@ -56,8 +57,8 @@ record KernelSource(String name, String text, Map<String, String> headers) {
           "unary",
           "where");
 
-  /// Those whose kernels need tensor cores that take bf16: Ampere's and later ones'.
-  private static final Set<String> TENSOR_CORES = Set.of("attentionmma", "matmulmma");
+  /// Those whose kernels need tensor cores that take bf16 and tf32: Ampere's and later ones'.
+  private static final Set<String> TENSOR_CORES = Set.of("attentionmma", "matmulmma", "matmultf32");
 
   private static final Pattern INCLUDE =
       Pattern.compile("^#include \"([^\"]+)\"", Pattern.MULTILINE);

@@ -4,6 +4,7 @@ import fornax.array.DType;
 import fornax.array.Layout;
 import fornax.array.Shape;
 import fornax.backend.Binary;
+import fornax.backend.DeviceException;
 import fornax.backend.NdArray;
 import fornax.backend.Settings;
 import fornax.backend.Unary;
@@ -13,8 +14,8 @@ import java.util.Arrays;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
-/// Products of matrices, by cuBLAS or by `matmul.cu` and `matmulmma.cu`, and what stands round them
-/// in a linear layer (`linear.cu`).
+/// Products of matrices, by cuBLAS or by `matmul.cu`, `matmulmma.cu` and `matmultf32.cu`, and what
+/// stands round them in a linear layer (`linear.cu`).
 final class Matmul {
   /// What `linear.cu` has kernels for.
   private static final Set<Unary> ACTIVATIONS =
@@ -32,6 +33,7 @@ final class Matmul {
   private final boolean wantsCublas;
   private @Nullable Cublas cublas;
   private boolean cublasTried;
+  private boolean tf32;
 
   /// @param cublasFound whether `libcublas.so.12` has been loaded
   Matmul(
@@ -44,13 +46,42 @@ final class Matmul {
     this.normalization = normalization;
     this.tensorCores = new TensorMatmul(device, elementwise);
     this.wantsCublas = cublasFound && Settings.cublas();
+    this.tf32 = Settings.cudaTf32();
+    this.tensorCores.takeTf32(tf32);
+  }
+
+  /// Whether products of F32 matrices round their factors to TF32 from now on; always if
+  /// `-Dfornax.cuda.tf32=true` says so.
+  ///
+  /// @throws DeviceException if the card has no tensor cores for it
+  void multiplyInTf32(boolean wanted) {
+    int least = KernelSource.leastCapability("matmultf32");
+    if (wanted && device.capability() < least) {
+      throw new DeviceException(
+          "precision: no TF32; got "
+              + device.id()
+              + " of compute capability "
+              + device.capability() / 10.0
+              + "; need "
+              + least / 10.0
+              + " or later, or --precision f32");
+    }
+    tf32 = wanted || Settings.cudaTf32();
+    tensorCores.takeTf32(tf32);
+    if (cublasTried) {
+      log();
+    }
+  }
+
+  private void log() {
+    System.getLogger("fornax.cuda").log(System.Logger.Level.INFO, "cuda: " + description());
   }
 
   private synchronized @Nullable Cublas cublas() {
     if (!cublasTried) {
       cublasTried = true;
       load();
-      System.getLogger("fornax.cuda").log(System.Logger.Level.INFO, "cuda: " + description());
+      log();
     }
     return cublas;
   }
@@ -60,11 +91,11 @@ final class Matmul {
     if (cublas != null) {
       return who
           + "cuBLAS, F32 in "
-          + (Settings.cudaTf32() ? "TF32" : "F32")
+          + (tf32 ? "TF32" : "F32")
           + ", BF16 with F32 sums; linear layers in BF16 by matmulmma.cu";
     }
     return who
-        + "matmul.cu in F32"
+        + (tf32 ? "matmultf32.cu in TF32" : "matmul.cu in F32")
         + (device.capability() >= KernelSource.leastCapability("matmulmma")
             ? ", BF16 by matmulmma.cu with F32 sums"
             : "");
@@ -178,7 +209,8 @@ final class Matmul {
           Math.toIntExact(y.dim(-1)),
           Math.toIntExact(a.dim(-1)),
           Math.toIntExact(inner),
-          accumulate);
+          accumulate,
+          tf32);
     }
   }
 

@@ -4,17 +4,40 @@ import fornax.array.DType;
 import fornax.backend.NdArray;
 import fornax.backend.Unary;
 import fornax.backend.Workspace;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/// Products of BF16 matrices on tensor cores (`matmulmma.cu`), where cuBLAS is missing or declined.
+/// Products of BF16 matrices (`matmulmma.cu`), and of F32 matrices in TF32 (`matmultf32.cu`), on
+/// tensor cores, where cuBLAS is missing or declined.
 final class TensorMatmul {
-  private static final String FILE = "matmulmma";
-
-  /// Steps along k of one tile, and tiles at once in shared memory, as the kernels have them.
-  private static final int STEPS = 32;
-
+  /// Tiles at once in shared memory, as the kernels have them.
   private static final int STAGES = 3;
+
+  /// Of the results in shared memory, and of tiles that lie across k.
   private static final int PADDING = 8;
+
+  /// The kernels for one type of factors.
+  ///
+  /// @param type of the factors
+  /// @param file of the kernels
+  /// @param prefix of their names
+  /// @param steps along k of one tile
+  /// @param alongPadding of tiles that lie along k
+  record Factors(DType type, String file, String prefix, int steps, int alongPadding) {
+    static final Factors BF16 = new Factors(DType.BF16, "matmulmma", "matmul_mma_", 32, 8);
+    static final Factors TF32 = new Factors(DType.F32, "matmultf32", "matmul_tf32_", 16, 4);
+
+    static final List<Factors> ALL = List.of(BF16, TF32);
+
+    /// Bytes of shared memory: the tiles of a and b at once, or the results.
+    int shared(Tile tile, boolean aByRows, boolean bByRows) {
+      int along = steps + alongPadding;
+      int a = aByRows ? tile.rows * along : steps * (tile.rows + PADDING);
+      int b = bByRows ? steps * (tile.columns + PADDING) : tile.columns * along;
+      return Math.max(
+          STAGES * (a + b) * type.bytes(), tile.rows * (tile.columns + PADDING) * Float.BYTES);
+    }
+  }
 
   /// A block's part of the result.
   ///
@@ -24,13 +47,6 @@ final class TensorMatmul {
   record Tile(int rows, int columns, int threads) {
     String name() {
       return rows + "x" + columns;
-    }
-
-    /// Bytes of shared memory: the tiles of a and b at once, or the results.
-    int shared(boolean aByRows, boolean bByRows) {
-      int a = aByRows ? rows * (STEPS + PADDING) : STEPS * (rows + PADDING);
-      int b = bByRows ? STEPS * (columns + PADDING) : columns * (STEPS + PADDING);
-      return Math.max(STAGES * (a + b) * 2, rows * (columns + PADDING) * 4);
     }
 
     private long blocks(long m, long n, long batches) {
@@ -48,19 +64,35 @@ final class TensorMatmul {
 
   private final CudaDevice device;
   private final Elementwise elementwise;
+  private boolean tf32;
 
   TensorMatmul(CudaDevice device, Elementwise elementwise) {
     this.device = device;
     this.elementwise = elementwise;
   }
 
+  /// Whether F32 matrices are taken from now on.
+  void takeTf32(boolean wanted) {
+    tf32 = wanted;
+  }
+
   /// Whether there are kernels for these operands.
   boolean takes(NdArray a, NdArray b, @Nullable Unary activation, NdArray y) {
-    return device.capability() >= KernelSource.leastCapability(FILE)
-        && a.dtype() == DType.BF16
-        && b.dtype() == DType.BF16
+    return factors(a, b) != null
         && y.dtype().isFloating()
         && (activation == null || Matmul.EPILOGUES.contains(activation));
+  }
+
+  private @Nullable Factors factors(NdArray a, NdArray b) {
+    for (Factors factors : Factors.ALL) {
+      if (a.dtype() == factors.type
+          && b.dtype() == factors.type
+          && (factors != Factors.TF32 || tf32)
+          && device.capability() >= KernelSource.leastCapability(factors.file)) {
+        return factors;
+      }
+    }
+    return null;
   }
 
   /// `y = activation(a·b + bias)`, or with `accumulate` y added before the bias; `before`, laid out
@@ -73,12 +105,17 @@ final class TensorMatmul {
       @Nullable NdArray before,
       NdArray y,
       boolean accumulate) {
+    Factors factors = factors(a, b);
+    if (factors == null) {
+      throw new IllegalArgumentException("matmul: no tensor cores for " + a + " and " + b);
+    }
     Tile tile = choose(y.dim(-2), y.dim(-1), y.elements() / y.dim(-2) / y.dim(-1));
-    multiply(tile, a, b, bias, activation, before, y, accumulate);
+    multiply(factors, tile, a, b, bias, activation, before, y, accumulate);
   }
 
-  /// Likewise by blocks of `tile`, one of [#TILES].
+  /// Likewise of `factors` by blocks of `tile`, one of [#TILES].
   void multiply(
+      Factors factors,
       Tile tile,
       NdArray a,
       NdArray b,
@@ -88,13 +125,15 @@ final class TensorMatmul {
       NdArray y,
       boolean accumulate) {
     try (var work = new Workspace(device.memory())) {
-      launch(tile, operand(work, a), operand(work, b), bias, activation, before, y, accumulate);
+      NdArray left = operand(work, a);
+      NdArray right = operand(work, b);
+      launch(factors, tile, left, right, bias, activation, before, y, accumulate);
     }
   }
 
   // Matrices that lie by rows or by columns: `x` itself or a copy.
   private NdArray operand(Workspace work, NdArray x) {
-    return byRows(x) || byRows(x.transpose()) ? x : elementwise.contiguous(work, x, DType.BF16);
+    return byRows(x) || byRows(x.transpose()) ? x : elementwise.contiguous(work, x, x.dtype());
   }
 
   private static boolean byRows(NdArray x) {
@@ -102,6 +141,7 @@ final class TensorMatmul {
   }
 
   private void launch(
+      Factors factors,
       Tile tile,
       NdArray a,
       NdArray b,
@@ -119,7 +159,7 @@ final class TensorMatmul {
     String form = (aByRows ? "n" : "t") + (bByRows ? "n" : "t");
     for (long first = 0; first < batches; first += Matmul.MAX_GRID_YZ) {
       device
-          .kernel("matmul", FILE, "matmul_mma_" + tile.name() + "_" + form)
+          .kernel("matmul", factors.file, factors.prefix + tile.name() + "_" + form)
           .struct()
           .word(CudaBlock.address(a))
           .word(CudaBlock.address(b))
@@ -136,7 +176,7 @@ final class TensorMatmul {
           .pair(CudaDevice.type(y), aligned(a, aByRows, batch, 0) ? 1 : 0)
           .pair(aligned(b, bByRows, batch, 1) ? 1 : 0, pairs(y, batch) ? 1 : 0)
           .loop(batch)
-          .shared(tile.shared(aByRows, bByRows))
+          .shared(factors.shared(tile, aByRows, bByRows))
           .run(
               (n + tile.columns - 1) / tile.columns,
               (m + tile.rows - 1) / tile.rows,
@@ -159,7 +199,8 @@ final class TensorMatmul {
   // Whether each row of each matrix begins at a multiple of 16 bytes.
   private static boolean aligned(NdArray x, boolean byRows, StridedLoop batch, int operand) {
     long leading = x.layout().stride(byRows ? -2 : -1);
-    return multiples(CudaBlock.address(x), leading * 2, batch.strides()[operand], 2, 16);
+    int bytes = x.dtype().bytes();
+    return multiples(CudaBlock.address(x), leading * bytes, batch.strides()[operand], bytes, 16);
   }
 
   // Whether an even column's result and the next one's are neighbours that begin at a multiple.

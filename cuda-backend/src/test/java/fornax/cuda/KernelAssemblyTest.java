@@ -31,15 +31,17 @@ class KernelAssemblyTest {
 
   /// Kernels have blocks of 256 threads, most of those for tensor cores of 128.
   private static int warps(String kernel) {
-    return kernel.contains("_mma_") && !kernel.contains("128x128") ? 4 : 8;
+    return kernel.matches(".*_(mma|tf32)_.*") && !kernel.contains("128x128") ? 4 : 8;
   }
 
   // Shared memory that the host gives beside what the kernel names.
   private static int givenShared(String kernel) {
-    for (var tile : TensorMatmul.TILES) {
-      if (kernel.startsWith("matmul_mma_" + tile.name() + "_")) {
-        String form = kernel.substring(kernel.length() - 2);
-        return tile.shared(form.charAt(0) == 'n', form.charAt(1) == 'n');
+    for (var factors : TensorMatmul.Factors.ALL) {
+      for (var tile : TensorMatmul.TILES) {
+        if (kernel.startsWith(factors.prefix() + tile.name() + "_")) {
+          String form = kernel.substring(kernel.length() - 2);
+          return factors.shared(tile, form.charAt(0) == 'n', form.charAt(1) == 'n');
+        }
       }
     }
     if (!kernel.matches("attention_.*mma_.*")) {

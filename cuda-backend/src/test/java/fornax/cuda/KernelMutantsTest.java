@@ -62,6 +62,10 @@ class KernelMutantsTest {
       return new Edit(kernels, kernels + ".cu", text, 0, replacement);
     }
 
+    static Edit barrier(String kernels, String header, int occurrence) {
+      return new Edit(kernels, header, BARRIER, occurrence, "");
+    }
+
     static Edit header(String kernels, String text, int occurrence, String replacement) {
       return new Edit(kernels, "fornax.cuh", text, occurrence, replacement);
     }

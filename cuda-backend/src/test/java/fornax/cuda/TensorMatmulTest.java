@@ -1,5 +1,6 @@
 package fornax.cuda;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeFalse;
@@ -13,6 +14,7 @@ import fornax.backend.Unary;
 import fornax.backend.Workspace;
 import fornax.backend.reference.ReferenceBackend;
 import fornax.cuda.KernelMutantsTest.Edit;
+import fornax.cuda.TensorMatmul.Factors;
 import fornax.cuda.softwaredevice.SoftwareDevice;
 import fornax.tensor.Scope;
 import fornax.tensor.Tensor;
@@ -22,6 +24,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Random;
+import java.util.function.Function;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -31,8 +34,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.io.TempDir;
 
-/// `matmulmma.cu`: every tile and form, with edges, against sums in F64; and copies of it that are
-/// wrong are caught.
+/// `matmulmma.cu` and `matmultf32.cu`: every tile and form, with edges, against sums in F64; and
+/// copies of it that are wrong are caught.
 class TensorMatmulTest {
   private static final String RACE = "race on byte";
   private static final String WRONG = "wrong numbers";
@@ -56,11 +59,13 @@ class TensorMatmulTest {
     }
     try (CudaBackend backend = TestDevice.open()) {
       var products = new TensorMatmul(backend.device(), new Elementwise(backend.device()));
-      for (TensorMatmul.Tile tile : TensorMatmul.TILES) {
-        for (int form = 0; form < 4; form++) {
-          // Rows of 16 bytes and not; one step of k, several, and less than one.
-          check(backend, products, tile, 136, 72, 104, form);
-          check(backend, products, tile, 131, 67, 7, form);
+      for (Factors factors : Factors.ALL) {
+        for (TensorMatmul.Tile tile : TensorMatmul.TILES) {
+          for (int form = 0; form < 4; form++) {
+            // Rows of 16 bytes and not; one step of k, several, and less than one.
+            check(backend, products, factors, tile, 136, 72, 104, form);
+            check(backend, products, factors, tile, 131, 67, 7, form);
+          }
         }
       }
     }
@@ -70,6 +75,7 @@ class TensorMatmulTest {
   private static void check(
       CudaBackend backend,
       TensorMatmul products,
+      Factors factors,
       TensorMatmul.Tile tile,
       int m,
       int n,
@@ -83,13 +89,13 @@ class TensorMatmulTest {
     boolean aByColumns = form % 2 == 1;
     boolean bByColumns = form / 2 == 1;
     try (var work = new Workspace(backend.memory())) {
-      NdArray left = upload(backend, work, DType.BF16, a, m, k, aByColumns);
-      NdArray right = upload(backend, work, DType.BF16, b, k, n, bByColumns);
+      NdArray left = upload(backend, work, factors.type(), a, m, k, aByColumns);
+      NdArray right = upload(backend, work, factors.type(), b, k, n, bByColumns);
       NdArray biases = upload(backend, work, DType.F32, bias, 1, n, false);
       DType type = form == 3 ? DType.BF16 : DType.F32;
       NdArray before = work.allocate(type, Shape.of(m, n));
       NdArray y = upload(backend, work, type, sum, m, n, false);
-      products.multiply(tile, left, right, biases, Unary.RELU, before, y, true);
+      products.multiply(factors, tile, left, right, biases, Unary.RELU, before, y, true);
       float[] gotBefore = read(backend, before);
       float[] got = read(backend, y);
       for (int i = 0; i < m; i++) {
@@ -108,33 +114,94 @@ class TensorMatmulTest {
     }
   }
 
+  /// So a card may take whichever is fastest.
+  @Test
+  void everyTile_givesTheSameBits() {
+    try (CudaBackend backend = TestDevice.open();
+        var work = new Workspace(backend.memory())) {
+      var products = new TensorMatmul(backend.device(), new Elementwise(backend.device()));
+      float[] numbers = new float[70 * 300];
+      for (int i = 0; i < numbers.length; i++) {
+        numbers[i] = (float) StrictMath.sin(i * 12.9898);
+      }
+      for (Factors factors : Factors.ALL) {
+        NdArray a = upload(backend, work, factors.type(), numbers, 70, 300, false);
+        float[] first = null;
+        for (TensorMatmul.Tile tile : TensorMatmul.TILES) {
+          NdArray y = work.allocate(DType.F32, Shape.of(70, 70));
+          products.multiply(factors, tile, a, a.transpose(), null, null, null, y, false);
+          float[] got = read(backend, y);
+          first = first == null ? got : first;
+          assertArrayEquals(first, got, factors + " by " + tile);
+        }
+      }
+    }
+  }
+
   @TestFactory
   Stream<DynamicTest> mutants() {
     String file = "matmulmma";
     return Stream.of(
-        caught("a step of tiles before it is read", Edit.barrier(file, 0), "RACES", RACE),
-        caught("the last step before the results", Edit.barrier(file, 1), "RACES", RACE),
-        caught("the results before they are stored", Edit.barrier(file, 2), "RACES", RACE),
+        caught("a step of tiles before it is read", barrier(file, 0), "RACES", RACE),
+        caught("the last step before the results", barrier(file, 1), "RACES", RACE),
+        caught("the results before they are stored", barrier(file, 2), "RACES", RACE),
         caught(
-            "a wait for cp.async",
-            Edit.of(file, "waitForCopies<STAGES - 2>();", ""),
-            "ORDER",
-            WRONG),
+            "a wait for cp.async", body(file, "waitForCopies<STAGES - 2>();", ""), "ORDER", WRONG),
         caught(
             "a wrong index of a fragment by columns",
-            new Edit(
+            fragment(
                 file,
-                "tensorcore.cuh",
                 "loadMatrices(to, tile + (lane % 8 + lane / 16 * 8) * pitch + lane / 8 % 2 * 8)",
-                0,
                 "loadMatrices(to, tile + (lane % 8 + lane / 8 % 2 * 8) * pitch + lane / 16 * 8)"),
             "ORDER",
             WRONG),
         caught(
             "what is left of a row",
-            Edit.of(file, "min(left, 8u) * 2", "left ? 16 : 0"),
+            body(file, "min(left, EACH) * (u32)sizeof(T)", "left ? 16 : 0"),
             "ORDER",
             WRONG + "|ILLEGAL_ADDRESS"));
+  }
+
+  @TestFactory
+  Stream<DynamicTest> mutantsInTf32() {
+    String file = "matmultf32";
+    return Stream.of(
+        caught("a step of tiles before it is read", barrier(file, 0), "RACES", RACE),
+        caught(
+            "a wait for cp.async", body(file, "waitForCopies<STAGES - 2>();", ""), "ORDER", WRONG),
+        caught(
+            "a wrong index of a left fragment",
+            fragment(
+                file,
+                "tile + lane % 16 * pitch + lane / 16 * 4",
+                "tile + lane / 2 * pitch + lane % 2 * 4"),
+            "ORDER",
+            WRONG),
+        caught(
+            "a wrong index of a right fragment",
+            fragment(
+                file,
+                "(lane % 8 + lane / 16 * 8) * pitch + lane / 8 % 2 * 4",
+                "(lane % 8 + lane / 8 % 2 * 8) * pitch + lane / 16 * 4"),
+            "ORDER",
+            WRONG),
+        caught(
+            "factors cut off, not rounded",
+            fragment(file, "x[i] = toTf32(__uint_as_float(x[i]));", ""),
+            "ORDER",
+            WRONG));
+  }
+
+  private static Edit barrier(String file, int occurrence) {
+    return Edit.barrier(file, "matmulmma.cuh", occurrence);
+  }
+
+  private static Edit body(String file, String text, String replacement) {
+    return new Edit(file, "matmulmma.cuh", text, 0, replacement);
+  }
+
+  private static Edit fragment(String file, String text, String replacement) {
+    return new Edit(file, "tensorcore.cuh", text, 0, replacement);
   }
 
   private static DynamicTest caught(String name, Edit edit, String setting, String by) {
@@ -146,37 +213,44 @@ class TensorMatmulTest {
           if (at == null) {
             throw new IllegalStateException("no folder");
           }
+          boolean tf32 = edit.kernels().equals("matmultf32");
+          double tolerance = tf32 ? 1e-5 : 0x1p-7;
+          Function<Backend, double[]> program = b -> product(b, tf32);
           double[] truth;
           try (Backend reference = new ReferenceBackend()) {
-            truth = product(reference);
+            truth = product(reference, tf32);
           }
           String value = setting.equals("RACES") ? "1" : "forward";
           assertEquals(
-              "right",
-              KernelMutantsTest.run(
-                  TensorMatmulTest::product, truth, null, setting, value, 0x1p-7, at));
+              "right", KernelMutantsTest.run(program, truth, null, setting, value, tolerance, at));
           String outcome =
-              KernelMutantsTest.run(
-                  TensorMatmulTest::product, truth, edit, setting, value, 0x1p-7, at);
+              KernelMutantsTest.run(program, truth, edit, setting, value, tolerance, at);
           assertTrue(Pattern.compile(by).matcher(outcome).find(), outcome);
         });
   }
 
-  // x · wᵀ, with rows of x in the middle of longer ones, whose ends are not zeros.
-  private static double[] product(Backend backend) {
+  // x · wᵀ, with rows of x in the middle of longer ones, whose ends are not zeros. In TF32 the
+  // factors lie between two that it has: the reference gets them rounded.
+  private static double[] product(Backend backend, boolean tf32) {
+    boolean exact = backend instanceof ReferenceBackend;
     try (var _ = Scope.open()) {
+      if (tf32 && !exact) {
+        backend.multiplyInTf32(true);
+      }
       Tensors on = Tensors.on(backend);
-      Tensor x = tensor(on, 1, 70, 136).slice(1, 0, 124);
-      Tensor w = tensor(on, 2, 70, 136).slice(1, 0, 124);
+      DType type = tf32 ? DType.F32 : DType.BF16;
+      double more = tf32 && !exact ? 1 + 0.75 * 0x1p-10 : tf32 ? 1 + 0x1p-10 : 1;
+      Tensor x = tensor(on, type, 1, more).slice(1, 0, 124);
+      Tensor w = tensor(on, type, 2, more).slice(1, 0, 124);
       return x.matmul(w.transpose()).toDoubleArray();
     }
   }
 
-  private static Tensor tensor(Tensors on, int seed, int rows, int columns) {
-    float[] values = numbers(new Random(seed), rows * columns);
+  private static Tensor tensor(Tensors on, DType type, int seed, double more) {
+    float[] values = numbers(new Random(seed), 70 * 136);
     double[] wide = new double[values.length];
-    Arrays.setAll(wide, i -> values[i]);
-    return on.of(wide, DType.BF16, Shape.of(rows, columns));
+    Arrays.setAll(wide, i -> more == 1 ? values[i] : Math.copySign(more, values[i]));
+    return on.of(wide, type, Shape.of(70, 136));
   }
 
   // Such as BF16 holds exactly.

@@ -104,7 +104,7 @@ final class GenerateCommand extends Command {
       paramLabel = "TYPE",
       order = 10,
       converter = PrecisionOption.class,
-      description = "f32 or bf16, however it was trained. Default: f32.")
+      description = "f32, tf32 (CUDA) or bf16, however it was trained. Default: f32.")
   Precision precision = Precision.F32;
 
   @Option(

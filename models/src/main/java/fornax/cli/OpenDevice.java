@@ -78,12 +78,16 @@ final class OpenDevice implements AutoCloseable {
   }
 
   /// @throws UserException if the parameters, their gradients and the optimiser alone are too much
+  /// @throws fornax.backend.DeviceException if the device does not compute in `precision`
   void requireMemoryToTrain(GptConfig config, Precision precision) {
+    backend.multiplyInTf32(precision == Precision.TF32);
     requireMemory(config, TRAINING_BYTES + copyBytes(precision), "train");
   }
 
   /// @throws UserException if the parameters alone are too much
+  /// @throws fornax.backend.DeviceException if the device does not compute in `precision`
   void requireMemoryToRun(GptConfig config, Precision precision) {
+    backend.multiplyInTf32(precision == Precision.TF32);
     requireMemory(config, INFERENCE_BYTES + copyBytes(precision), "run");
   }
 

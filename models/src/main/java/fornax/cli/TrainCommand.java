@@ -134,8 +134,9 @@ final class TrainCommand extends Command {
       order = 9,
       converter = PrecisionOption.class,
       description =
-          "f32, or bf16: activations and the matrices they meet in 16 bits, sums, parameters and"
-              + " the optimiser in 32. Default: f32.")
+          "f32; tf32: products of F32 on CUDA's tensor cores; or bf16: activations and the"
+              + " matrices they meet in 16 bits, sums, parameters and the optimiser in 32."
+              + " Default: f32.")
   Precision precision = Precision.F32;
 
   @ArgGroup(validate = false, order = 10, heading = "%nThe model (default: the preset's):%n")

@@ -93,7 +93,7 @@ class BadInputTest {
     "--eval-every, -1, at least 0",
     "--sample-every, -1, at least 0",
     "--warmup, -1, at least 0",
-    "--precision, f16, need f32 or bf16",
+    "--precision, f8, 'need f32, tf32 or bf16'",
     "--schedule, sine, 'need cosine, linear, wsd or constant'",
     "--label-smoothing, 1, below 1",
     "--checkpoint-every, -1, at least 0",
@@ -121,6 +121,12 @@ class BadInputTest {
   void train_rejectsWidthNotDivisibleByHeads() {
     assertTrainRefuses(
         new String[] {"--width", "100", "--heads", "3"}, "width 100", "heads 3", "99 or 102");
+  }
+
+  @Test
+  void train_rejectsTf32OnTheCpu() {
+    assertTrainRefuses(
+        new String[] {"--device", "cpu", "--precision", "tf32"}, "no TF32", "got cpu", "CUDA");
   }
 
   @Test

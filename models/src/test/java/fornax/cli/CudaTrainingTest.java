@@ -28,10 +28,12 @@ class CudaTrainingTest {
   private static final Path LIBRARIES =
       Path.of("../cuda-backend/target/software-device").toAbsolutePath().normalize();
 
-  /// The most that a loss may differ from the CPU's in F32, and in BF16, and BF16 from F32.
+  /// The most that a loss may differ from the CPU's in F32, and in BF16, TF32 from F32, BF16 from
+  /// F32.
   private static final double TOLERANCE = 5e-6;
 
   private static final double BF16_TOLERANCE = 1e-3;
+  private static final double TF32_TOLERANCE = 2e-3;
   private static final double PRECISION_TOLERANCE = 2e-2;
 
   @TempDir Path folder;
@@ -128,6 +130,18 @@ class CudaTrainingTest {
       assertEquals(cpu.get(step), cuda.get(step), BF16_TOLERANCE, "step " + step);
       assertEquals(full.get(step), cuda.get(step), PRECISION_TOLERANCE, "step " + step);
     }
+  }
+
+  @Test
+  void smallGptInTf32_losesNearlyAsInF32() throws IOException, InterruptedException {
+    List<Double> full = losses("cpu", "f32");
+    List<Double> cuda = losses("cuda", "tf32");
+    double difference = 0;
+    for (int step = 0; step < 20; step++) {
+      assertEquals(full.get(step), cuda.get(step), TF32_TOLERANCE, "step " + step);
+      difference = Math.max(difference, Math.abs(full.get(step) - cuda.get(step)));
+    }
+    assertTrue(difference > TOLERANCE, "in TF32 the losses must differ a little from F32's");
   }
 
   @Test

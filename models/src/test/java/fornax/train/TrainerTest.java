@@ -293,7 +293,7 @@ class TrainerTest {
   @ParameterizedTest
   @MethodSource("fornax.models.Devices#names")
   void memory_isFlat(String device) throws IOException {
-    for (Precision precision : Precision.values()) {
+    for (Precision precision : List.of(Precision.F32, Precision.BF16)) {
       assertFlat(device, 60, new Reports(7, 2, 0), precision);
     }
   }
