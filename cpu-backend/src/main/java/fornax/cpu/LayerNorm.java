@@ -6,7 +6,9 @@ import fornax.array.DType;
 import fornax.backend.HostBlock;
 import fornax.backend.NdArray;
 import fornax.backend.Workspace;
+import fornax.cpu.LayerNormGroup.Loop;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /// Layer normalisation over the last axis and its gradient, and RMS normalisation, which is the
@@ -45,7 +47,7 @@ final class LayerNorm {
     forward(b, new RowSum(x, addend, sum), sum, weight, bias, epsilon, y, mean, rstd);
   }
 
-  /// `sum = a + b` by rows.
+  /// `sum = a + b` by rows, one after another.
   private static final class RowSum {
     private final int columns;
     private final Rows a;
@@ -59,11 +61,12 @@ final class LayerNorm {
       this.sum = new Rows(sum, columns, Scratch.ROWS + 2);
     }
 
-    void run(long row) {
-      MemorySegment as = a.read(row);
-      MemorySegment bs = b.read(row);
-      RowKernels.add(as, a.at(row), bs, b.at(row), sum.write(), sum.at(row), columns);
-      sum.flush(row);
+    void run(long row, int rows) {
+      MemorySegment as = a.read(row, rows);
+      MemorySegment bs = b.read(row, rows);
+      MemorySegment sums = sum.write(rows);
+      RowKernels.add(as, a.at(row), bs, b.at(row), sums, sum.at(row), columns * rows);
+      sum.flush(row, rows);
     }
   }
 
@@ -78,50 +81,67 @@ final class LayerNorm {
       NdArray y,
       @Nullable NdArray mean,
       NdArray rstd) {
-    int columns = Math.toIntExact(x.dim(1));
-    Rows from = new Rows(x, columns, Scratch.ROWS);
-    Rows to = new Rows(y, columns, Scratch.ROWS + 1);
-    MemorySegment means = mean == null ? null : HostBlock.segment(mean);
-    long meansAt = mean == null ? 0 : 4 * mean.layout().offset();
-    MemorySegment factors = HostBlock.segment(rstd);
-    long factorsAt = 4 * rstd.layout().offset();
     try (var work = new Workspace(b.memory())) {
       NdArray w = floats(b, work, weight, 1, x);
       NdArray shift = floats(b, work, bias, 0, x);
-      MemorySegment ws = HostBlock.segment(w);
-      MemorySegment bs = HostBlock.segment(shift);
-      long wo = 4 * w.layout().offset();
-      long bo = 4 * shift.layout().offset();
-      Rows.parallel(
-          b.workers(),
-          x.dim(0),
-          (long) COST * columns,
-          row -> {
-            if (before != null) {
-              before.run(row);
-            }
-            MemorySegment xs = from.read(row);
-            MemorySegment ys = to.write();
-            long xo = from.at(row);
-            long yo = to.at(row);
-            float m = 0;
-            double rest = 0;
-            if (means != null) {
-              m = (float) (RowKernels.sum(xs, xo, columns) / columns);
-              means.set(JAVA_FLOAT, meansAt + 4 * row, m);
-            }
-            RowKernels.subtract(xs, xo, m, ys, yo, columns);
-            if (means != null) {
-              rest = RowKernels.sum(ys, yo, columns) / columns;
-            }
-            double squares = RowKernels.dot(ys, yo, ys, yo, columns) / columns;
-            double variance = Math.max(0, squares - rest * rest);
-            float factor = (float) (1 / Math.sqrt(variance + epsilon));
-            factors.set(JAVA_FLOAT, factorsAt + 4 * row, factor);
-            RowKernels.affine(ws, wo, bs, bo, (float) rest, factor, ys, yo, columns);
-            to.flush(row);
-          });
+      var pass = new ForwardPass(before, x, w, shift, epsilon, y, mean, rstd);
+      Rows.parallelParts(b.workers(), x.dim(0), COST * x.dim(1), pass::run);
     }
+  }
+
+  /// The norms of some rows.
+  private record ForwardPass(
+      @Nullable RowSum before,
+      NdArray x,
+      NdArray weight,
+      NdArray bias,
+      double epsilon,
+      NdArray y,
+      @Nullable NdArray mean,
+      NdArray rstd) {
+    void run(long first, long end) {
+      int columns = Math.toIntExact(x.dim(1));
+      Rows from = new Rows(x, columns, Scratch.ROWS);
+      Rows to = new Rows(y, columns, Scratch.ROWS + 1);
+      var group = new LayerNormGroup(columns);
+      group.epsilon = epsilon;
+      group.weight = HostBlock.segment(weight);
+      group.weightO = 4 * weight.layout().offset();
+      group.bias = HostBlock.segment(bias);
+      group.biasO = 4 * bias.layout().offset();
+      int most = LayerNormGroup.rows(columns);
+      for (long row = first; row < end; row += most) {
+        int rows = (int) Math.min(most, end - row);
+        if (before != null) {
+          before.run(row, rows);
+        }
+        group.rows = rows;
+        group.x = from.read(row, rows);
+        group.xo = from.at(row);
+        group.y = to.write(rows);
+        group.yo = to.at(row);
+        if (mean == null) {
+          group.run(Loop.RMS_FACTORS);
+        } else {
+          group.run(Loop.MEANS);
+          group.run(Loop.FACTORS);
+          write(group.mean, rows, mean, row);
+        }
+        write(group.factor, rows, rstd, row);
+        group.run(Loop.AFFINE);
+        to.flush(row, rows);
+      }
+    }
+  }
+
+  private static void write(float[] numbers, int count, NdArray y, long at) {
+    MemorySegment.copy(
+        numbers, 0, HostBlock.segment(y), JAVA_FLOAT, 4 * (y.layout().offset() + at), count);
+  }
+
+  private static void read(NdArray x, long at, float[] numbers, int count) {
+    MemorySegment.copy(
+        HostBlock.segment(x), JAVA_FLOAT, 4 * (x.layout().offset() + at), numbers, 0, count);
   }
 
   /// @param mean null for RMS normalisation
@@ -195,56 +215,61 @@ final class LayerNorm {
     }
 
     void run(int part, long first, long end) {
-      MemorySegment weightSum = zeroed(weightSums, part);
-      MemorySegment biasSum = zeroed(biasSums, part);
-      MemorySegment ws = HostBlock.segment(weight);
-      long wo = 4 * weight.layout().offset();
-      Scratch scratch = Scratch.get();
-      MemorySegment normal = scratch.words(Scratch.TEMPORARIES + 1, columns);
-      MemorySegment weighted = scratch.words(Scratch.TEMPORARIES + 2, columns);
-      for (long row = first; row < end; row++) {
-        MemorySegment xs = from.read(row);
-        MemorySegment gs = gradient.read(row);
-        long go = gradient.at(row);
-        float factor = at(rstd, row);
-        long xo = from.at(row);
-        RowKernels.subtract(xs, xo, mean == null ? 0 : at(mean, row), normal, 0, columns);
-        double rest = mean == null ? 0 : RowKernels.sum(normal, 0, columns) / columns;
-        RowKernels.normalize(normal, 0, (float) rest, factor, normal, 0, columns);
-        if (weightSum != null) {
-          RowKernels.multiplyAdd(gs, go, normal, 0, weightSum, 0, columns);
+      var group = new LayerNormGroup(columns);
+      group.weight = HostBlock.segment(weight);
+      group.weightO = 4 * weight.layout().offset();
+      group.weightSums = zeroed(weightSums, part);
+      group.biasSums = zeroed(biasSums, part);
+      int most = LayerNormGroup.rows(columns);
+      for (long row = first; row < end; row += most) {
+        int rows = (int) Math.min(most, end - row);
+        group.rows = rows;
+        group.x = from.read(row, rows);
+        group.xo = from.at(row);
+        group.dy = gradient.read(row, rows);
+        group.dyo = gradient.at(row);
+        read(rstd, row, group.factor, rows);
+        if (mean != null) {
+          read(mean, row, group.mean, rows);
+          group.run(Loop.RESTS);
         }
-        if (biasSum != null) {
-          RowKernels.add(gs, go, biasSum, 0, columns);
+        if (weightSums != null) {
+          group.run(Loop.WEIGHT_SUMS);
+        }
+        if (biasSums != null) {
+          group.run(Loop.BIAS_SUMS);
         }
         if (to != null) {
-          RowKernels.multiply(gs, go, ws, wo, weighted, 0, columns);
-          double sum = mean == null ? 0 : RowKernels.sum(weighted, 0, columns);
-          double dot = RowKernels.dot(weighted, 0, normal, 0, columns);
-          float a = (float) (sum / columns);
-          float b = (float) (dot / columns);
-          MemorySegment ds = to.write();
-          long at = to.at(row);
-          if (skip == null) {
-            RowKernels.normGradient(weighted, 0, normal, 0, factor, a, b, ds, at, columns);
-          } else {
-            RowKernels.normGradient(weighted, 0, normal, 0, factor, a, b, weighted, 0, columns);
-            RowKernels.add(skip.read(row), skip.at(row), weighted, 0, ds, at, columns);
+          group.run(Loop.GRADIENT_SUMS);
+          if (mean == null) {
+            Arrays.fill(group.gradientMean, 0, rows, 0);
           }
-          to.flush(row);
+          write(group, row, rows, to);
         }
       }
     }
 
-    private @Nullable MemorySegment zeroed(@Nullable NdArray sums, int part) {
-      if (sums == null) {
-        return null;
+    private void write(LayerNormGroup group, long row, int rows, Rows to) {
+      MemorySegment ds = to.write(rows);
+      int n = columns * rows;
+      if (skip == null) {
+        group.y = ds;
+        group.yo = to.at(row);
+        group.run(Loop.GRADIENT);
+      } else {
+        group.y = Scratch.get().words(Scratch.TEMPORARIES + 2, n);
+        group.yo = 0;
+        group.run(Loop.GRADIENT);
+        RowKernels.add(skip.read(row, rows), skip.at(row), group.y, 0, ds, to.at(row), n);
       }
-      return HostBlock.segment(sums).asSlice(4L * part * columns, 4L * columns).fill((byte) 0);
+      to.flush(row, rows);
     }
 
-    private static float at(NdArray x, long row) {
-      return HostBlock.segment(x).get(JAVA_FLOAT, 4 * (x.layout().offset() + row));
+    private MemorySegment zeroed(@Nullable NdArray sums, int part) {
+      if (sums == null) {
+        return MemorySegment.NULL;
+      }
+      return HostBlock.segment(sums).asSlice(4L * part * columns, 4L * columns).fill((byte) 0);
     }
   }
 

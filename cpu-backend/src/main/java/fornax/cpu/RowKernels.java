@@ -53,48 +53,6 @@ final class RowKernels {
     }
   }
 
-  /// `y = (x − shift)·factor`
-  static void normalize(
-      MemorySegment xs, long xo, float shift, float factor, MemorySegment ys, long yo, int n) {
-    if (Simd.AVAILABLE) {
-      loop(Loop.NORMALIZE, xs, xo, xs, xo, ys, yo, shift, factor, 0, n);
-      return;
-    }
-    for (int i = 0; i < n; i++) {
-      float x = xs.get(JAVA_FLOAT, xo + 4L * i);
-      ys.set(JAVA_FLOAT, yo + 4L * i, (x - shift) * factor);
-    }
-  }
-
-  /// `y = a·b`
-  static void multiply(
-      MemorySegment as, long ao, MemorySegment bs, long bo, MemorySegment ys, long yo, int n) {
-    if (Simd.AVAILABLE) {
-      loop(Loop.MULTIPLY, as, ao, bs, bo, ys, yo, 0, 0, 0, n);
-      return;
-    }
-    for (int i = 0; i < n; i++) {
-      float a = as.get(JAVA_FLOAT, ao + 4L * i);
-      float b = bs.get(JAVA_FLOAT, bo + 4L * i);
-      ys.set(JAVA_FLOAT, yo + 4L * i, a * b);
-    }
-  }
-
-  /// `y = y + a·b`
-  static void multiplyAdd(
-      MemorySegment as, long ao, MemorySegment bs, long bo, MemorySegment ys, long yo, int n) {
-    if (Simd.AVAILABLE) {
-      loop(Loop.MULTIPLY_ADD, as, ao, bs, bo, ys, yo, 0, 0, 0, n);
-      return;
-    }
-    for (int i = 0; i < n; i++) {
-      float a = as.get(JAVA_FLOAT, ao + 4L * i);
-      float b = bs.get(JAVA_FLOAT, bo + 4L * i);
-      float y = ys.get(JAVA_FLOAT, yo + 4L * i);
-      ys.set(JAVA_FLOAT, yo + 4L * i, Math.fma(a, b, y));
-    }
-  }
-
   /// `y = y + x`
   static void add(MemorySegment xs, long xo, MemorySegment ys, long yo, int n) {
     add(ys, yo, xs, xo, ys, yo, n);
@@ -111,52 +69,6 @@ final class RowKernels {
       float a = as.get(JAVA_FLOAT, ao + 4L * i);
       float b = bs.get(JAVA_FLOAT, bo + 4L * i);
       ys.set(JAVA_FLOAT, yo + 4L * i, a + b);
-    }
-  }
-
-  /// `y = (y − shift)·factor·w + b`
-  static void affine(
-      MemorySegment ws,
-      long wo,
-      MemorySegment bs,
-      long bo,
-      float shift,
-      float factor,
-      MemorySegment ys,
-      long yo,
-      int n) {
-    if (Simd.AVAILABLE) {
-      loop(Loop.AFFINE, ws, wo, bs, bo, ys, yo, shift, factor, 0, n);
-      return;
-    }
-    for (int i = 0; i < n; i++) {
-      float w = ws.get(JAVA_FLOAT, wo + 4L * i);
-      float b = bs.get(JAVA_FLOAT, bo + 4L * i);
-      float y = ys.get(JAVA_FLOAT, yo + 4L * i);
-      ys.set(JAVA_FLOAT, yo + 4L * i, Math.fma((y - shift) * factor, w, b));
-    }
-  }
-
-  /// `dx = factor·(g − a − h·b)`
-  static void normGradient(
-      MemorySegment gs,
-      long go,
-      MemorySegment hs,
-      long ho,
-      float factor,
-      float a,
-      float b,
-      MemorySegment ys,
-      long yo,
-      int n) {
-    if (Simd.AVAILABLE) {
-      loop(Loop.NORM_GRADIENT, gs, go, hs, ho, ys, yo, factor, a, b, n);
-      return;
-    }
-    for (int i = 0; i < n; i++) {
-      float g = gs.get(JAVA_FLOAT, go + 4L * i);
-      float h = hs.get(JAVA_FLOAT, ho + 4L * i);
-      ys.set(JAVA_FLOAT, yo + 4L * i, (g - a - h * b) * factor);
     }
   }
 
@@ -474,56 +386,6 @@ final class RowKernels {
           }
           return 0;
         }),
-    NORMALIZE(
-        (as, ao, bs, bo, y, yo, p, q, r, n) -> {
-          FloatVector first = all(p);
-          FloatVector second = all(q);
-          int body = n & -LANES;
-          for (int i = 0; i < body; i += LANES) {
-            FloatVector a = load(as, ao + 4L * i);
-            store(a.sub(first).mul(second), y, yo + 4L * i);
-          }
-          if (body < n) {
-            VectorMask<Float> mask = tail(body, n);
-            FloatVector a = load(as, ao + 4L * body, mask);
-            store(a.sub(first).mul(second), y, yo + 4L * body, mask);
-          }
-          return 0;
-        }),
-    MULTIPLY(
-        (as, ao, bs, bo, y, yo, p, q, r, n) -> {
-          int body = n & -LANES;
-          for (int i = 0; i < body; i += LANES) {
-            FloatVector a = load(as, ao + 4L * i);
-            FloatVector b = load(bs, bo + 4L * i);
-            store(a.mul(b), y, yo + 4L * i);
-          }
-          if (body < n) {
-            VectorMask<Float> mask = tail(body, n);
-            FloatVector a = load(as, ao + 4L * body, mask);
-            FloatVector b = load(bs, bo + 4L * body, mask);
-            store(a.mul(b), y, yo + 4L * body, mask);
-          }
-          return 0;
-        }),
-    MULTIPLY_ADD(
-        (as, ao, bs, bo, y, yo, p, q, r, n) -> {
-          int body = n & -LANES;
-          for (int i = 0; i < body; i += LANES) {
-            FloatVector a = load(as, ao + 4L * i);
-            FloatVector b = load(bs, bo + 4L * i);
-            FloatVector v = load(y, yo + 4L * i);
-            store(a.fma(b, v), y, yo + 4L * i);
-          }
-          if (body < n) {
-            VectorMask<Float> mask = tail(body, n);
-            FloatVector a = load(as, ao + 4L * body, mask);
-            FloatVector b = load(bs, bo + 4L * body, mask);
-            FloatVector v = load(y, yo + 4L * body, mask);
-            store(a.fma(b, v), y, yo + 4L * body, mask);
-          }
-          return 0;
-        }),
     ADD(
         (as, ao, bs, bo, y, yo, p, q, r, n) -> {
           int body = n & -LANES;
@@ -537,45 +399,6 @@ final class RowKernels {
             FloatVector a = load(as, ao + 4L * body, mask);
             FloatVector b = load(bs, bo + 4L * body, mask);
             store(a.add(b), y, yo + 4L * body, mask);
-          }
-          return 0;
-        }),
-    AFFINE(
-        (as, ao, bs, bo, y, yo, p, q, r, n) -> {
-          FloatVector first = all(p);
-          FloatVector second = all(q);
-          int body = n & -LANES;
-          for (int i = 0; i < body; i += LANES) {
-            FloatVector a = load(as, ao + 4L * i);
-            FloatVector b = load(bs, bo + 4L * i);
-            FloatVector v = load(y, yo + 4L * i);
-            store(v.sub(first).mul(second).fma(a, b), y, yo + 4L * i);
-          }
-          if (body < n) {
-            VectorMask<Float> mask = tail(body, n);
-            FloatVector a = load(as, ao + 4L * body, mask);
-            FloatVector b = load(bs, bo + 4L * body, mask);
-            FloatVector v = load(y, yo + 4L * body, mask);
-            store(v.sub(first).mul(second).fma(a, b), y, yo + 4L * body, mask);
-          }
-          return 0;
-        }),
-    NORM_GRADIENT(
-        (as, ao, bs, bo, y, yo, p, q, r, n) -> {
-          FloatVector first = all(p);
-          FloatVector second = all(q);
-          FloatVector third = all(r);
-          int body = n & -LANES;
-          for (int i = 0; i < body; i += LANES) {
-            FloatVector a = load(as, ao + 4L * i);
-            FloatVector b = load(bs, bo + 4L * i);
-            store(a.sub(second).sub(b.mul(third)).mul(first), y, yo + 4L * i);
-          }
-          if (body < n) {
-            VectorMask<Float> mask = tail(body, n);
-            FloatVector a = load(as, ao + 4L * body, mask);
-            FloatVector b = load(bs, bo + 4L * body, mask);
-            store(a.sub(second).sub(b.mul(third)).mul(first), y, yo + 4L * body, mask);
           }
           return 0;
         }),

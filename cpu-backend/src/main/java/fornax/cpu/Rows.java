@@ -32,17 +32,28 @@ final class Rows {
 
   /// The segment that holds row `row` for reading, from [#at(long)] on.
   MemorySegment read(long row) {
+    return read(row, 1);
+  }
+
+  /// The same for `count` rows from `row` on, one after another.
+  MemorySegment read(long row, int count) {
     if (direct()) {
       return data;
     }
-    MemorySegment words = words();
-    Words.read(type, false, data, offset + row * columns, 1, columns, words, 0);
+    int n = columns * count;
+    MemorySegment words = words(count);
+    Words.read(type, false, data, offset + row * columns, 1, n, words, 0);
     return words;
   }
 
   /// The segment to write row `row` to; [#flush(long)] ends that.
   MemorySegment write() {
-    return direct() ? data : words();
+    return write(1);
+  }
+
+  /// The same for `count` rows.
+  MemorySegment write(int count) {
+    return direct() ? data : words(count);
   }
 
   /// Where row `row` begins in its segment, in bytes.
@@ -52,27 +63,47 @@ final class Rows {
 
   /// Takes what was written to the array.
   void flush(long row) {
+    flush(row, 1);
+  }
+
+  /// Takes what was written to `count` rows from `row` on.
+  void flush(long row, int count) {
     if (!direct()) {
-      Words.write(type, false, words(), 0, columns, data, offset + row * columns, 1);
+      int n = columns * count;
+      Words.write(type, false, words(count), 0, n, data, offset + row * columns, 1);
     }
   }
 
-  private MemorySegment words() {
-    return Scratch.get().words(slot, columns);
+  private MemorySegment words(int count) {
+    return Scratch.get().words(slot, columns * count);
   }
 
   /// Runs `task` for groups of rows, so that a group is worth a task.
   static void parallel(Workers workers, long rows, long costOfRow, RowTask task) {
+    parallelParts(
+        workers,
+        rows,
+        costOfRow,
+        (first, end) -> {
+          for (long row = first; row < end; row++) {
+            task.run(row);
+          }
+        });
+  }
+
+  /// Runs `task` for parts of the rows that are worth a task.
+  static void parallelParts(Workers workers, long rows, long costOfRow, PartTask task) {
     long perTask = Math.max(1, 32_768 / Math.max(1, costOfRow));
     workers.parallel(
         rows * costOfRow,
         (int) Math.ceilDiv(rows, perTask),
-        group -> {
-          long end = Math.min(rows, (group + 1) * perTask);
-          for (long row = group * perTask; row < end; row++) {
-            task.run(row);
-          }
-        });
+        part -> task.run(part * perTask, Math.min(rows, (part + 1) * perTask)));
+  }
+
+  /// The work of rows `[first, end)`.
+  @FunctionalInterface
+  interface PartTask {
+    void run(long first, long end);
   }
 
   /// The work of one row.

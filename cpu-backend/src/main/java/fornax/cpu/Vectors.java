@@ -83,7 +83,12 @@ final class Vectors {
         store(load(sums, 4L * i).add(load(sums, 4L * (i + half))), sums, 4L * i);
       }
     }
-    FloatVector v = load(sums, 0);
+    return fold(load(sums, 0));
+  }
+
+  /// The sum of a vector's lanes in the order of [#foldSum].
+  static float fold(FloatVector sums) {
+    FloatVector v = sums;
     if (LANES > 8) {
       v = v.add(v.rearrange(BY_8));
     }
