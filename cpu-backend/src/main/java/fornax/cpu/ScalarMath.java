@@ -118,15 +118,16 @@ final class ScalarMath {
         Float.floatToRawIntBits(y) + (Float.floatToRawIntBits(rounded) << 23));
   }
 
-  // exp(x − n·ln 2), for |x − n·ln 2| ≤ ln 2 / 2.
+  // exp(x − n·ln 2), for |x − n·ln 2| ≤ ln 2 / 2. The polynomial is summed in a tree: what bounds
+  // the vectors' speed is how long the chain of dependent operations is.
   private static float expOfRest(float x, float n) {
     float r = Math.fma(n, -LN2_LOW, Math.fma(n, -LN2_HIGH, x));
-    float p = Math.fma(r, EXP_5, EXP_4);
-    p = Math.fma(p, r, EXP_3);
-    p = Math.fma(p, r, EXP_2);
-    p = Math.fma(p, r, EXP_1);
-    p = Math.fma(p, r, EXP_0);
-    return Math.fma(p, r * r, r) + 1f;
+    float square = r * r;
+    float high = Math.fma(r, EXP_5, EXP_4);
+    float middle = Math.fma(r, EXP_3, EXP_2);
+    float low = Math.fma(r, EXP_1, EXP_0);
+    float p = Math.fma(square, Math.fma(square, high, middle), low);
+    return Math.fma(p, square, r) + 1f;
   }
 
   /// `tanh x`, error at most 2 ulp.
@@ -203,8 +204,12 @@ final class ScalarMath {
 
   /// GELU, tanh form: `½x(1 + tanh(√(2/π)(x + 0.044715x³)))`, computed as `x · sigmoid(2u)`.
   static float geluTanh(float x) {
-    float u = TWO_SQRT_2_OVER_PI * Math.fma(x * x * GELU_CUBIC, x, x);
-    return x / (1f + expNormal(-u));
+    return x / (1f + expNormal(geluExponent(x)));
+  }
+
+  /// `−2√(2/π)(x + 0.044715x³)`: GELU's tanh form is `x / (1 + exp(geluExponent(x)))`.
+  static float geluExponent(float x) {
+    return Math.fma(x * x, -GELU_CUBIC * TWO_SQRT_2_OVER_PI, -TWO_SQRT_2_OVER_PI) * x;
   }
 
   /// GELU, exact form: `½x(1 + erf(x/√2))`.

@@ -20,6 +20,7 @@ import jdk.incubator.vector.VectorOperators;
 /// one is called `x` here. Vectors and scalars give the same bits.
 final class UnaryGradientKernels {
   private static final int BLOCK = BlockLoop.BLOCK;
+  private static final float SLOPE_SQUARE = 3 * GELU_CUBIC * TWO_SQRT_2_OVER_PI;
   private static final float TWO_OVER_SQRT_PI = 1.1283791671f;
   private static final float INVERSE_SQRT_2_PI = 0.3989422804f;
 
@@ -104,8 +105,7 @@ final class UnaryGradientKernels {
       }
       case GELU_TANH -> {
         UnaryKernels.geluFactor(x, xo, s, 0, n);
-        loop(Loop.GELU_SLOPE, x, xo, s, 0, s, 0, n);
-        loop(Loop.EXP, s, 0, dy, dyo, dx, dxo, n);
+        loop(Loop.GELU_TANH, x, xo, dy, dyo, dx, dxo, n);
       }
       case GELU_ERF -> {
         UnaryKernels.erfOfScaled(x, xo, t, n);
@@ -191,10 +191,9 @@ final class UnaryGradientKernels {
   // 0.044715x³).
   private static float geluTanh(float x) {
     float square = x * x;
-    float twoU = TWO_SQRT_2_OVER_PI * Math.fma(square * GELU_CUBIC, x, x);
-    float s = 1 / (1 + ScalarMath.expNormal(-twoU));
-    float slope = TWO_SQRT_2_OVER_PI * Math.fma(square, 3 * GELU_CUBIC, 1);
-    return Math.fma((1 - s) * s * slope, x, s);
+    float s = 1 / (1 + ScalarMath.expNormal(ScalarMath.geluExponent(x)));
+    float slope = Math.fma(square, SLOPE_SQUARE, TWO_SQRT_2_OVER_PI) * x;
+    return Math.fma((1 - s) * s, slope, s);
   }
 
   // ½(1 + erf(x/√2)) + x·exp(−x²/2)/√(2π).
@@ -297,12 +296,14 @@ final class UnaryGradientKernels {
             store(u.fma(all(1f).sub(v), all(1f)).mul(v), y, yo + 4L * i);
           }
         }),
-    GELU_SLOPE(
+    // The factor of x in the function's result lies in scratch.
+    GELU_TANH(
         (a, ao, b, bo, y, yo, n) -> {
+          MemorySegment factors = Scratch.get().words(Scratch.PASSES, BLOCK);
           for (int i = 0; i < n; i += LANES) {
             FloatVector u = load(a, ao + 4L * i);
-            FloatVector v = load(b, bo + 4L * i);
-            store(geluSlope(u, v), y, yo + 4L * i);
+            FloatVector s = load(factors, 4L * i);
+            store(geluSlope(u, s).mul(load(b, bo + 4L * i)), y, yo + 4L * i);
           }
         }),
     MINUS_HALF_SQUARE(
@@ -353,8 +354,8 @@ final class UnaryGradientKernels {
     }
 
     private static FloatVector geluSlope(FloatVector x, FloatVector s) {
-      FloatVector slope = x.mul(x).fma(all(3 * GELU_CUBIC), all(1f)).mul(TWO_SQRT_2_OVER_PI);
-      return all(1f).sub(s).mul(s).mul(slope).fma(x, s);
+      FloatVector slope = x.mul(x).fma(all(SLOPE_SQUARE), all(TWO_SQRT_2_OVER_PI)).mul(x);
+      return all(1f).sub(s).mul(s).fma(slope, s);
     }
   }
 }

@@ -50,13 +50,11 @@ final class VectorMath {
 
   private static FloatVector expOfRest(FloatVector x, FloatVector n) {
     FloatVector r = n.fma(constant(-LN2_LOW), n.fma(constant(-LN2_HIGH), x));
-    return r.fma(constant(EXP_5), constant(EXP_4))
-        .fma(r, constant(EXP_3))
-        .fma(r, constant(EXP_2))
-        .fma(r, constant(EXP_1))
-        .fma(r, constant(EXP_0))
-        .fma(r.mul(r), r)
-        .add(1f);
+    FloatVector square = r.mul(r);
+    FloatVector high = r.fma(constant(EXP_5), constant(EXP_4));
+    FloatVector middle = r.fma(constant(EXP_3), constant(EXP_2));
+    FloatVector low = r.fma(constant(EXP_1), constant(EXP_0));
+    return square.fma(square.fma(high, middle), low).fma(square, r).add(1f);
   }
 
   private static FloatVector powerOfTwo(IntVector exponent) {
@@ -167,9 +165,11 @@ final class VectorMath {
     return x.div(expNormal(geluExponent(x)).add(1f));
   }
 
-  /// `−2√(2/π)(x + 0.044715x³)`: GELU's tanh form is `x / (1 + exp(geluExponent(x)))`.
+  /// See [ScalarMath#geluExponent].
   static FloatVector geluExponent(FloatVector x) {
-    return x.mul(x).mul(GELU_CUBIC).fma(x, x).mul(TWO_SQRT_2_OVER_PI).neg();
+    return x.mul(x)
+        .fma(constant(-GELU_CUBIC * TWO_SQRT_2_OVER_PI), constant(-TWO_SQRT_2_OVER_PI))
+        .mul(x);
   }
 
   /// See [ScalarMath#geluErf].
