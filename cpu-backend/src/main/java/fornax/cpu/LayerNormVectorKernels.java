@@ -39,34 +39,10 @@ final class LayerNormVectorKernels {
       long xo = group.at(group.xo, i);
       double sum = 0;
       for (int from = 0; from < n; from += BLOCK) {
-        sum += sum(group.x, xo, from, Math.min(n, from + BLOCK), partials);
+        sum += VectorSums.sum(group.x, xo, from, Math.min(n, from + BLOCK), partials);
       }
       group.mean[i] = (float) (sum / n);
     }
-  }
-
-  private static float sum(MemorySegment x, long xo, int from, int to, MemorySegment partials) {
-    for (int k = from; k < from + PARTIALS; k += 2 * LANES) {
-      FloatVector s = all(0);
-      FloatVector t = all(0);
-      int i = k;
-      for (; i <= to - 2 * LANES; i += PARTIALS) {
-        s = s.add(load(x, xo + 4L * i));
-        t = t.add(load(x, xo + 4L * (i + LANES)));
-      }
-      if (i < to) {
-        s = s.add(load(x, xo + 4L * i, tail(i, to)));
-        if (i + LANES < to) {
-          t = t.add(load(x, xo + 4L * (i + LANES), tail(i + LANES, to)));
-        }
-      }
-      if (2 * LANES == PARTIALS) {
-        return Vectors.fold(s.add(t));
-      }
-      store(s, partials, 4L * (k - from));
-      store(t, partials, 4L * (k - from + LANES));
-    }
-    return Vectors.foldSum(partials);
   }
 
   private static void rests(LayerNormGroup group) {

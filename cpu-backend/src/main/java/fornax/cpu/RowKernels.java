@@ -6,6 +6,7 @@ import static fornax.cpu.Vectors.load;
 import static fornax.cpu.Vectors.store;
 import static fornax.cpu.Vectors.tail;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
 
 import com.google.errorprone.annotations.CanIgnoreReturnValue;
 import java.lang.foreign.MemorySegment;
@@ -24,6 +25,10 @@ import jdk.incubator.vector.VectorOperators;
 final class RowKernels {
   private static final int PARTIALS = Rows.PARTIALS;
   private static final int BLOCK = BlockLoop.BLOCK;
+
+  /// −∞ by [#ordered].
+  static final int ORDERED_MINUS_INFINITY =
+      ordered(Float.floatToRawIntBits(Float.NEGATIVE_INFINITY));
 
   private RowKernels() {}
 
@@ -69,27 +74,6 @@ final class RowKernels {
       float a = as.get(JAVA_FLOAT, ao + 4L * i);
       float b = bs.get(JAVA_FLOAT, bo + 4L * i);
       ys.set(JAVA_FLOAT, yo + 4L * i, a + b);
-    }
-  }
-
-  /// `dx = y·(dy − sum)`
-  static void softmaxGradient(
-      MemorySegment xs,
-      long xo,
-      MemorySegment gs,
-      long go,
-      float sum,
-      MemorySegment ys,
-      long yo,
-      int n) {
-    if (Simd.AVAILABLE) {
-      loop(Loop.SOFTMAX_GRADIENT, xs, xo, gs, go, ys, yo, sum, 0, 0, n);
-      return;
-    }
-    for (int i = 0; i < n; i++) {
-      float x = xs.get(JAVA_FLOAT, xo + 4L * i);
-      float g = gs.get(JAVA_FLOAT, go + 4L * i);
-      ys.set(JAVA_FLOAT, yo + 4L * i, (g - sum) * x);
     }
   }
 
@@ -198,7 +182,11 @@ final class RowKernels {
       MemorySegment xs, long xo, float shift, int n, MemorySegment partials) {
     if (!Simd.AVAILABLE) {
       MemorySegment terms = Scratch.get().words(Scratch.TEMPORARIES, BLOCK);
-      return expAndSumBlock(xs, xo, shift, terms, 0, n, partials);
+      for (int i = 0; i < n; i++) {
+        float x = xs.get(JAVA_FLOAT, xo + 4L * i);
+        terms.set(JAVA_FLOAT, 4L * i, ScalarMath.expNormal(x - shift));
+      }
+      return sumBlock(terms, 0, n, partials);
     }
     int size = roundUp(n);
     if (n < size) {
@@ -206,44 +194,6 @@ final class RowKernels {
       return loop(Loop.SUM_EXP, x, 0, x, 0, partials, 0, shift, 0, 0, size);
     }
     return loop(Loop.SUM_EXP, xs, xo, xs, xo, partials, 0, shift, 0, 0, n);
-  }
-
-  /// `y = exp(x − shift)`; gives `Σ y`.
-  static double expAndSum(
-      MemorySegment xs, long xo, float shift, MemorySegment ys, long yo, int n) {
-    MemorySegment partials = Scratch.get().partials();
-    double sum = 0;
-    for (int i = 0; i < n; i += BLOCK) {
-      long at = 4L * i;
-      int length = Math.min(BLOCK, n - i);
-      sum += expAndSumBlock(xs, xo + at, shift, ys, yo + at, length, partials);
-    }
-    return sum;
-  }
-
-  private static float expAndSumBlock(
-      MemorySegment xs,
-      long xo,
-      float shift,
-      MemorySegment ys,
-      long yo,
-      int n,
-      MemorySegment partials) {
-    if (!Simd.AVAILABLE) {
-      for (int i = 0; i < n; i++) {
-        float x = xs.get(JAVA_FLOAT, xo + 4L * i);
-        ys.set(JAVA_FLOAT, yo + 4L * i, ScalarMath.expNormal(x - shift));
-      }
-      return sumBlock(ys, yo, n, partials);
-    }
-    int size = roundUp(n);
-    if (n < size) {
-      MemorySegment x = padded(Scratch.TEMPORARIES, xs, xo, n, size);
-      float sum = loop(Loop.EXP_AND_SUM, x, 0, partials, 0, x, 0, shift, 0, 0, size);
-      MemorySegment.copy(x, 0, ys, yo, 4L * n);
-      return sum;
-    }
-    return loop(Loop.EXP_AND_SUM, xs, xo, partials, 0, ys, yo, shift, 0, 0, n);
   }
 
   private static int roundUp(int n) {
@@ -288,29 +238,21 @@ final class RowKernels {
     return partials.get(JAVA_FLOAT, 0);
   }
 
-  /// The largest of x, −∞ of nothing; NaNs are passed over.
+  /// The largest of x, −∞ of nothing. A NaN may be passed over or be the largest.
   static float max(MemorySegment xs, long xo, int n) {
-    MemorySegment partials = Scratch.get().partials();
     if (Simd.AVAILABLE) {
-      loop(Loop.MAX, xs, xo, xs, xo, partials, 0, 0, 0, 0, n);
-    } else {
-      for (int k = 0; k < PARTIALS; k++) {
-        partials.set(JAVA_FLOAT, 4L * k, Float.NEGATIVE_INFINITY);
-      }
-      for (int i = 0; i < n; i++) {
-        long k = 4L * (i % PARTIALS);
-        float x = xs.get(JAVA_FLOAT, xo + 4L * i);
-        if (x > partials.get(JAVA_FLOAT, k)) {
-          partials.set(JAVA_FLOAT, k, x);
-        }
-      }
+      return loop(Loop.MAX, xs, xo, xs, xo, xs, xo, 0, 0, 0, n);
     }
-    float max = partials.get(JAVA_FLOAT, 0);
-    for (int k = 1; k < PARTIALS; k++) {
-      float x = partials.get(JAVA_FLOAT, 4L * k);
-      max = x > max ? x : max;
+    int max = ORDERED_MINUS_INFINITY;
+    for (int i = 0; i < n; i++) {
+      max = Math.max(max, ordered(xs.get(JAVA_INT, xo + 4L * i)));
     }
-    return max;
+    return Float.intBitsToFloat(ordered(max));
+  }
+
+  /// Turns the bits of floats into integers in the same order, and back.
+  static int ordered(int bits) {
+    return bits ^ bits >> 31 & Integer.MAX_VALUE;
   }
 
   /// The smallest of x, +∞ of nothing; NaNs are passed over.
@@ -402,24 +344,7 @@ final class RowKernels {
           }
           return 0;
         }),
-    SOFTMAX_GRADIENT(
-        (as, ao, bs, bo, y, yo, p, q, r, n) -> {
-          FloatVector first = all(p);
-          int body = n & -LANES;
-          for (int i = 0; i < body; i += LANES) {
-            FloatVector a = load(as, ao + 4L * i);
-            FloatVector b = load(bs, bo + 4L * i);
-            store(b.sub(first).mul(a), y, yo + 4L * i);
-          }
-          if (body < n) {
-            VectorMask<Float> mask = tail(body, n);
-            FloatVector a = load(as, ao + 4L * body, mask);
-            FloatVector b = load(bs, bo + 4L * body, mask);
-            store(b.sub(first).mul(a), y, yo + 4L * body, mask);
-          }
-          return 0;
-        }),
-    // The next four take whole vectors; the sums, whole numbers of partial sums.
+    // The next three take whole vectors; the sum, a whole number of partial sums.
     LOG_SOFTMAX_GRADIENT(
         (as, ao, bs, bo, y, yo, p, q, r, n) -> {
           FloatVector first = all(p);
@@ -441,15 +366,9 @@ final class RowKernels {
           return 0;
         }),
     SUM_EXP((x, xo, b, bo, partials, yo, p, q, r, n) -> sumExp(x, xo, p, n, partials)),
-    EXP_AND_SUM(
-        (x, xo, partials, bo, y, yo, p, q, r, n) -> expAndSum(x, xo, p, y, yo, n, partials)),
-    SUM((x, xo, b, bo, partials, yo, p, q, r, n) -> sum(x, xo, n, partials)),
-    DOT((a, ao, b, bo, partials, yo, p, q, r, n) -> dot(a, ao, b, bo, n, partials)),
-    MAX(
-        (x, xo, b, bo, partials, yo, p, q, r, n) -> {
-          max(x, xo, n, partials);
-          return 0;
-        }),
+    SUM((x, xo, b, bo, partials, yo, p, q, r, n) -> VectorSums.sum(x, xo, 0, n, partials)),
+    DOT((a, ao, b, bo, partials, yo, p, q, r, n) -> VectorSums.dot(a, ao, b, bo, 0, n, partials)),
+    MAX((x, xo, b, bo, y, yo, p, q, r, n) -> VectorMax.of(x, xo, n)),
     ANY_NAN((x, xo, b, bo, y, yo, p, q, r, n) -> anyNaN(x, xo, n) ? 1 : 0);
 
     static final VectorLoop.OfRow[] LOOPS =
@@ -471,93 +390,6 @@ final class RowKernels {
         store(s, partials, 4L * k);
       }
       return Vectors.foldSum(partials);
-    }
-
-    static float expAndSum(
-        MemorySegment xs,
-        long xo,
-        float shift,
-        MemorySegment ys,
-        long yo,
-        int n,
-        MemorySegment partials) {
-      FloatVector m = all(shift);
-      for (int k = 0; k < PARTIALS; k += LANES) {
-        FloatVector s = all(0);
-        for (int i = k; i < n; i += PARTIALS) {
-          FloatVector e = VectorMath.expNormal(load(xs, xo + 4L * i).sub(m));
-          store(e, ys, yo + 4L * i);
-          s = s.add(e);
-        }
-        store(s, partials, 4L * k);
-      }
-      return Vectors.foldSum(partials);
-    }
-
-    static float sum(MemorySegment xs, long xo, int n, MemorySegment partials) {
-      int body = n & -PARTIALS;
-      for (int k = 0; k < PARTIALS; k += 2 * LANES) {
-        FloatVector s = all(0);
-        FloatVector t = all(0);
-        for (int i = k; i < body; i += PARTIALS) {
-          s = s.add(load(xs, xo + 4L * i));
-          t = t.add(load(xs, xo + 4L * (i + LANES)));
-        }
-        store(s, partials, 4L * k);
-        store(t, partials, 4L * (k + LANES));
-      }
-      for (int i = body; i < n; i += LANES) {
-        long k = 4L * (i - body);
-        store(load(partials, k).add(load(xs, xo + 4L * i, tail(i, n))), partials, k);
-      }
-      return Vectors.foldSum(partials);
-    }
-
-    static float dot(
-        MemorySegment as, long ao, MemorySegment bs, long bo, int n, MemorySegment partials) {
-      int body = n & -PARTIALS;
-      for (int k = 0; k < PARTIALS; k += 2 * LANES) {
-        FloatVector s = all(0);
-        FloatVector t = all(0);
-        for (int i = k; i < body; i += PARTIALS) {
-          s = load(as, ao + 4L * i).fma(load(bs, bo + 4L * i), s);
-          t = load(as, ao + 4L * (i + LANES)).fma(load(bs, bo + 4L * (i + LANES)), t);
-        }
-        store(s, partials, 4L * k);
-        store(t, partials, 4L * (k + LANES));
-      }
-      for (int i = body; i < n; i += LANES) {
-        long k = 4L * (i - body);
-        VectorMask<Float> mask = tail(i, n);
-        FloatVector product = load(as, ao + 4L * i, mask);
-        store(product.fma(load(bs, bo + 4L * i, mask), load(partials, k)), partials, k);
-      }
-      return Vectors.foldSum(partials);
-    }
-
-    static void max(MemorySegment xs, long xo, int n, MemorySegment partials) {
-      int body = n & -PARTIALS;
-      for (int k = 0; k < PARTIALS; k += 2 * LANES) {
-        FloatVector s = all(Float.NEGATIVE_INFINITY);
-        FloatVector t = s;
-        for (int i = k; i < body; i += PARTIALS) {
-          s = larger(s, load(xs, xo + 4L * i));
-          t = larger(t, load(xs, xo + 4L * (i + LANES)));
-        }
-        store(s, partials, 4L * k);
-        store(t, partials, 4L * (k + LANES));
-      }
-      for (int i = body; i < n; i += LANES) {
-        long k = 4L * (i - body);
-        VectorMask<Float> mask = tail(i, n);
-        FloatVector x = all(Float.NEGATIVE_INFINITY).blend(load(xs, xo + 4L * i, mask), mask);
-        store(larger(load(partials, k), x), partials, k);
-      }
-    }
-
-    // FloatVector.max costs ten times as much, for its care of NaN and −0.
-    private static FloatVector larger(FloatVector a, FloatVector b) {
-      return a.blend(b, b.compare(VectorOperators.GT, a));
     }
 
     static boolean anyNaN(MemorySegment xs, long xo, int n) {

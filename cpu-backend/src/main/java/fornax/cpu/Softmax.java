@@ -3,6 +3,7 @@ package fornax.cpu;
 import fornax.array.Shape;
 import fornax.backend.NdArray;
 import fornax.backend.Workspace;
+import fornax.cpu.SoftmaxGroup.Loop;
 import java.lang.foreign.MemorySegment;
 
 /// Softmax and its logarithm over the last axis, and their gradients: `y = exp(x − m) / Σ exp(x −
@@ -18,6 +19,12 @@ final class Softmax {
     void run(NdArray x, NdArray y);
   }
 
+  /// A gradient by rows of the last axis.
+  @FunctionalInterface
+  private interface Gradient {
+    void run(Workers workers, NdArray y, NdArray dy, NdArray dx);
+  }
+
   static void forward(CpuBackend b, NdArray x, int axis, NdArray y) {
     lastAxis(b, x, axis, y, (rows, result) -> forwardRows(b.workers(), rows, result));
   }
@@ -27,11 +34,11 @@ final class Softmax {
   }
 
   static void gradient(CpuBackend b, NdArray y, NdArray dy, int axis, NdArray dx) {
-    gradient(b, y, dy, axis, dx, false);
+    gradient(b, y, dy, axis, dx, Softmax::gradientRows);
   }
 
   static void logGradient(CpuBackend b, NdArray y, NdArray dy, int axis, NdArray dx) {
-    gradient(b, y, dy, axis, dx, true);
+    gradient(b, y, dy, axis, dx, Softmax::logGradientRows);
   }
 
   private static void lastAxis(CpuBackend b, NdArray x, int axis, NdArray y, ByRows op) {
@@ -47,15 +54,15 @@ final class Softmax {
   }
 
   private static void gradient(
-      CpuBackend b, NdArray y, NdArray dy, int axis, NdArray dx, boolean log) {
+      CpuBackend b, NdArray y, NdArray dy, int axis, NdArray dx, Gradient op) {
     if (isLast(y, axis)) {
-      gradientRows(b.workers(), y, dy, dx, log);
+      op.run(b.workers(), y, dy, dx);
       return;
     }
     try (var work = new Workspace(b.memory())) {
       NdArray yMoved = moved(b, work, y, axis);
       NdArray dyMoved = moved(b, work, dy, axis);
-      gradientRows(b.workers(), yMoved, dyMoved, dyMoved, log);
+      op.run(b.workers(), yMoved, dyMoved, dyMoved);
       b.copy(dyMoved.swapAxes(axis, -1), dx);
     }
   }
@@ -76,19 +83,26 @@ final class Softmax {
     int columns = Math.toIntExact(x.dim(-1));
     Rows from = new Rows(x, columns, Scratch.ROWS);
     Rows to = new Rows(y, columns, Scratch.ROWS + 1);
-    Rows.parallel(
+    Rows.parallelParts(
         workers,
         rows(x),
         (long) COST * columns,
-        row -> {
-          MemorySegment xs = from.read(row);
-          MemorySegment ys = to.write();
-          long xo = from.at(row);
-          long yo = to.at(row);
-          float max = RowKernels.max(xs, xo, columns);
-          float inverse = (float) (1 / RowKernels.expAndSum(xs, xo, max, ys, yo, columns));
-          RowKernels.scale(ys, yo, inverse, ys, yo, columns);
-          to.flush(row);
+        (first, end) -> {
+          var group = new SoftmaxGroup(columns);
+          int most = SoftmaxGroup.rows(columns);
+          for (long row = first; row < end; row += most) {
+            int rows = (int) Math.min(most, end - row);
+            group.rows = rows;
+            group.x = from.read(row, rows);
+            group.xo = from.at(row);
+            group.y = to.write(rows);
+            group.yo = to.at(row);
+            group.run(Loop.MAX);
+            group.run(Loop.EXP);
+            group.run(Loop.INVERSE);
+            group.run(Loop.SCALE);
+            to.flush(row, rows);
+          }
         });
   }
 
@@ -114,8 +128,35 @@ final class Softmax {
         });
   }
 
-  private static void gradientRows(
-      Workers workers, NdArray y, NdArray dy, NdArray dx, boolean log) {
+  private static void gradientRows(Workers workers, NdArray y, NdArray dy, NdArray dx) {
+    int columns = Math.toIntExact(y.dim(-1));
+    Rows result = new Rows(y, columns, Scratch.ROWS);
+    Rows from = new Rows(dy, columns, Scratch.ROWS + 1);
+    Rows to = new Rows(dx, columns, Scratch.ROWS + 2);
+    Rows.parallelParts(
+        workers,
+        rows(y),
+        (long) COST * columns,
+        (first, end) -> {
+          var group = new SoftmaxGroup(columns);
+          int most = SoftmaxGroup.rows(columns);
+          for (long row = first; row < end; row += most) {
+            int rows = (int) Math.min(most, end - row);
+            group.rows = rows;
+            group.x = result.read(row, rows);
+            group.xo = result.at(row);
+            group.dy = from.read(row, rows);
+            group.dyo = from.at(row);
+            group.y = to.write(rows);
+            group.yo = to.at(row);
+            group.run(Loop.DOT);
+            group.run(Loop.GRADIENT);
+            to.flush(row, rows);
+          }
+        });
+  }
+
+  private static void logGradientRows(Workers workers, NdArray y, NdArray dy, NdArray dx) {
     int columns = Math.toIntExact(y.dim(-1));
     Rows result = new Rows(y, columns, Scratch.ROWS);
     Rows from = new Rows(dy, columns, Scratch.ROWS + 1);
@@ -130,13 +171,8 @@ final class Softmax {
           MemorySegment ds = to.write();
           long yo = result.at(row);
           long go = from.at(row);
-          if (log) {
-            float sum = (float) RowKernels.sum(gs, go, columns);
-            RowKernels.logSoftmaxGradient(ys, yo, gs, go, sum, ds, to.at(row), columns);
-          } else {
-            float sum = (float) RowKernels.dot(ys, yo, gs, go, columns);
-            RowKernels.softmaxGradient(ys, yo, gs, go, sum, ds, to.at(row), columns);
-          }
+          float sum = (float) RowKernels.sum(gs, go, columns);
+          RowKernels.logSoftmaxGradient(ys, yo, gs, go, sum, ds, to.at(row), columns);
           to.flush(row);
         });
   }
