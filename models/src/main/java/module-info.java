@@ -12,6 +12,7 @@ module fornax.models {
   requires org.knowm.xchart;
 
   exports fornax.data;
+  exports fornax.models.bert;
   exports fornax.models.gpt;
   exports fornax.models.learn;
   exports fornax.models.mlp;

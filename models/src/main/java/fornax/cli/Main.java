@@ -50,6 +50,7 @@ public final class Main {
             new TokenizerCommand(),
             new LearnCommand(output),
             new PredictCommand(output),
+            new SimilarCommand(output),
             new DevicesCommand(output),
             new SelftestCommand(output),
             new BenchCommand(output))) {

@@ -20,6 +20,7 @@ interface Progress extends AutoCloseable {
   ///
   /// @param loss smoothed
   /// @param validationLoss NaN before the first
+  /// @param tokensPerSecond 0 where that is not known
   record Status(
       int step,
       int steps,
@@ -38,6 +39,8 @@ interface Progress extends AutoCloseable {
       }
       if (tokensPerSecond > 0) {
         text.append(String.format(Locale.ROOT, "%,.0f tokens/s  ", tokensPerSecond));
+      }
+      if (tokensPerSecond > 0 || secondsLeft > 0 && Double.isFinite(secondsLeft)) {
         text.append(clock(secondsLeft)).append(" left");
       }
       return text.toString().stripTrailing();

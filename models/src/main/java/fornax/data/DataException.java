@@ -1,6 +1,7 @@
 package fornax.data;
 
 import java.io.IOException;
+import org.jspecify.annotations.Nullable;
 
 /// A text, tokenizer or data set that cannot be used. The message is one line: what was asked for,
 /// what was found, what is needed and how to get it.
@@ -11,7 +12,7 @@ public final class DataException extends IOException {
     super(message);
   }
 
-  DataException(String message, Throwable cause) {
+  DataException(String message, @Nullable Throwable cause) {
     super(message, cause);
   }
 }

@@ -99,7 +99,7 @@ public final class HuggingFaceTokenizers {
 
   // ---- reading
 
-  private static JsonNode parse(Path file) throws IOException {
+  static JsonNode parse(Path file) throws IOException {
     try {
       return JSON.readTree(Files.readAllBytes(file));
     } catch (JacksonException e) {

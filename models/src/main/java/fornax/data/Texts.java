@@ -173,6 +173,17 @@ public final class Texts {
     }
   }
 
+  /// The text that `in` holds, which messages call `name`.
+  ///
+  /// @throws DataException if it is empty or no UTF-8 text
+  public static String read(String name, InputStream in) throws IOException {
+    String text = decode(name, in.readAllBytes());
+    if (text.isEmpty()) {
+      throw empty(Path.of(name));
+    }
+    return text;
+  }
+
   /// Strict UTF-8 to text; `name` is for the message.
   static String decode(String name, byte[] bytes) throws DataException {
     var in = ByteBuffer.wrap(bytes);
