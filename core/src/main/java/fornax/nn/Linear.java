@@ -2,6 +2,7 @@ package fornax.nn;
 
 import fornax.array.ShapeException;
 import fornax.backend.Unary;
+import fornax.tensor.Scope;
 import fornax.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -14,6 +15,7 @@ public final class Linear extends Layer {
   private final Tensor weight;
   private final @Nullable Tensor bias;
   private final @Nullable Unary activation;
+  private @Nullable LoraAdapter adapter;
 
   /// What a layer may differ in.
   ///
@@ -71,12 +73,43 @@ public final class Linear extends Layer {
   /// @throws ShapeException if the last axis of `x` is not `in`
   @Override
   public Tensor forward(Tensor x) {
+    LoraAdapter added = adapter;
+    if (added != null) {
+      return adapted(x, added);
+    }
     Tensor lowered = lowered(x);
     Tensor y = lowered.linear(weight.working(), bias, activation);
     if (lowered != x) {
       lowered.close();
     }
     return y;
+  }
+
+  private Tensor adapted(Tensor x, LoraAdapter added) {
+    try (var scope = Scope.open()) {
+      Tensor lowered = lowered(x);
+      Tensor y = lowered.linear(weight.working(), bias, null).add(added.forward(lowered));
+      return scope.keep(activation == null ? y : y.unary(activation));
+    }
+  }
+
+  /// What [Lora] adds to this; null: nothing.
+  @Nullable LoraAdapter adapter() {
+    return adapter;
+  }
+
+  void adapt(LoraAdapter added) {
+    adapter = addChild("lora", added);
+  }
+
+  /// Makes the adapter, if there is one, part of the weight.
+  void mergeAdapter() {
+    LoraAdapter added = adapter;
+    if (added != null) {
+      added.addTo(weight);
+      removeChild("lora");
+      adapter = null;
+    }
   }
 
   /// The weight, `[in, out]`.

@@ -103,6 +103,27 @@ public abstract class Module implements AutoCloseable {
     return module;
   }
 
+  /// [#child(String, Module)] for a part that is made after the constructor: it gets this module's
+  /// mode and precision.
+  final <M extends Module> M addChild(String name, M module) {
+    M added = child(name, module);
+    if (training) {
+      added.train();
+    } else {
+      added.eval();
+    }
+    added.computeIn(precision);
+    return added;
+  }
+
+  /// Takes the part `name` out and closes it.
+  final void removeChild(String name) {
+    Module removed = children.remove(name);
+    if (removed != null) {
+      removed.close();
+    }
+  }
+
   private void checkName(String name) {
     if (name.isEmpty()
         || name.indexOf('.') >= 0
@@ -131,6 +152,27 @@ public abstract class Module implements AutoCloseable {
   private void collect(String prefix, Map<String, Tensor> all) {
     parameters.forEach((name, tensor) -> all.put(prefix + name, tensor));
     children.forEach((name, module) -> module.collect(prefix + name + ".", all));
+  }
+
+  /// Those of [#parameters()] that are trained: all, but for what [#freeze()] has frozen.
+  public final SequencedMap<String, Tensor> trainableParameters() {
+    SequencedMap<String, Tensor> all = new LinkedHashMap<>();
+    parameters()
+        .forEach(
+            (path, parameter) -> {
+              if (parameter.requiresGrad()) {
+                all.put(path, parameter);
+              }
+            });
+    return Collections.unmodifiableSequencedMap(all);
+  }
+
+  /// Takes all parameters of now, here and in the parts, out of training: no gradients are computed
+  /// for them.
+  public final void freeze() {
+    for (Tensor parameter : parameters().values()) {
+      Tensor _ = parameter.requiresGrad(false);
+    }
   }
 
   /// All parameters and buffers, the parts' included, by path, in the order of registration: what

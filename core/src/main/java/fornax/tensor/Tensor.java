@@ -549,7 +549,10 @@ public final class Tensor implements AutoCloseable {
 
   // ---- elementwise, one argument
 
-  private Tensor unary(Unary op) {
+  /// `op(x)` of each element.
+  ///
+  /// @throws DTypeException if op does not take this type
+  public Tensor unary(Unary op) {
     return UnaryOp.apply(op, this);
   }
 
