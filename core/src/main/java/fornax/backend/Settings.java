@@ -95,6 +95,12 @@ public final class Settings {
     }
   }
 
+  /// `-Dfornax.numerics=true`: every operation of every thread is watched for NaN and infinity
+  /// (slow).
+  public static boolean checkNumerics() {
+    return Boolean.getBoolean("fornax.numerics");
+  }
+
   /// How kernels reach the CUDA driver.
   public enum CudaCode {
     /// a cubin where the compiler knows the card, else PTX

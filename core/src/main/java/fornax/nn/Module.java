@@ -1,7 +1,9 @@
 package fornax.nn;
 
+import com.google.errorprone.annotations.MustBeClosed;
 import fornax.array.DType;
 import fornax.backend.Owner;
+import fornax.tensor.Numerics;
 import fornax.tensor.Tensor;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -250,6 +252,16 @@ public abstract class Module implements AutoCloseable {
   /// Forgets all gradients.
   public final void zeroGrad() {
     parameters().values().forEach(Tensor::zeroGrad);
+  }
+
+  /// Watches this thread's operations for NaN and infinity until the result is closed, and names the
+  /// layers and parameters of this module where it finds them.
+  ///
+  /// An operation that reads a parameter is in that parameter's layer. For others the layer is
+  /// worked out from the classes on the call stack and the parameter read last.
+  @MustBeClosed
+  public final Numerics checkNumerics() {
+    return Numerics.check(state(), new ModuleLayers(this));
   }
 
   /// A table of the layers: path, type, shapes of the parameters, their number and bytes, and the

@@ -134,7 +134,7 @@ final class AttentionOp {
               spec.causal(),
               scale != null ? scale : 1 / Math.sqrt(q.dim(3)),
               generator == null ? 0 : spec.dropout(),
-              generator == null ? null : generator.state(),
+              generator == null ? null : generator.state(call.op, call.backend),
               generator == null ? 0 : generator.nextStream());
       Tensor mask = spec.mask();
       NdArray expanded = null;

@@ -44,16 +44,28 @@ final class Backprop {
   /// Runs backward from `roots`, at least one, which have their gradients.
   static void run(List<Node> roots) {
     Backprop pass = new Backprop(roots.getFirst());
+    boolean done = false;
     try {
       roots.forEach(pass::enqueue);
       for (Node next = pass.queue.poll(); next != null; next = pass.queue.poll()) {
         pass.visit(next);
       }
+      done = true;
     } finally {
-      for (Node left : pass.queue) { // an error stopped the pass
-        left.queued = false;
-        left.release();
+      if (!done) {
+        pass.abandon(roots);
       }
+    }
+  }
+
+  // An error stopped the pass: what it has half done must not be done again.
+  private void abandon(List<Node> roots) {
+    roots.forEach(Node::abandon);
+    node.abandon();
+    for (Node left : queue) {
+      left.queued = false;
+      left.abandon();
+      left.release();
     }
   }
 

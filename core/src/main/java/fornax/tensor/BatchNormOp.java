@@ -103,6 +103,9 @@ final class BatchNormOp {
     }
     Shape channels = Shape.of(x.dim(1));
     for (Tensor vector : perChannel) {
+      if (vector != null) {
+        call.needFloating(vector);
+      }
       if (vector != null && !vector.shape().equals(channels)) {
         throw new ShapeException(
             "batchNorm: a number for each channel is needed; got "

@@ -153,20 +153,25 @@ final class BinaryOp {
     return zero.expand(shape);
   }
 
+  /// @throws DTypeException if `a op b` is not of a's type
+  static void checkNumber(String name, Binary op, Tensor a, double b) {
+    boolean integer = op != DIVIDE && op != Binary.POWER && b == (int) b;
+    if (a.dtype() == DType.BOOL || a.dtype() == DType.I32 && !integer) {
+      throw new DTypeException(
+          name
+              + ": types do not fit; got a "
+              + a.dtype()
+              + " "
+              + a.shape()
+              + " and b "
+              + b
+              + "; need floating a; convert with to(F32)");
+    }
+  }
+
   static Tensor apply(Binary op, Tensor a, double b) {
     try (var call = Call.of(op.name().toLowerCase(Locale.ROOT), a)) {
-      boolean integer = op != DIVIDE && op != Binary.POWER && b == (int) b;
-      if (a.dtype() == DType.BOOL || a.dtype() == DType.I32 && !integer) {
-        throw new DTypeException(
-            call.op
-                + ": types do not fit; got a "
-                + a.dtype()
-                + " "
-                + a.shape()
-                + " and b "
-                + b
-                + "; need floating a; convert with to(F32)");
-      }
+      checkNumber(call.op, op, a, b);
       NdArray y = call.allocate(a.dtype(), a.shape());
       call.backend.binary(op, a.array(), b, y);
       return switch (op) {

@@ -30,17 +30,21 @@ final class Call implements AutoCloseable {
     for (Tensor input : inputs) {
       input.checkOpen(op);
       if (input.backend() != backend) {
-        throw new DeviceException(
-            op
-                + ": tensors on different devices; got "
-                + backend.id()
-                + " and "
-                + input.backend().id()
-                + "; need one device; move one with to(backend)");
+        throw otherDevice(op, backend, input.backend());
       }
       wanted |= input.requiresGrad();
     }
     this.recording = wanted && ThreadState.current().recording;
+  }
+
+  static DeviceException otherDevice(String op, Backend one, Backend other) {
+    return new DeviceException(
+        op
+            + ": tensors on different devices; got "
+            + one.id()
+            + " and "
+            + other.id()
+            + "; need one device; move one with to(backend)");
   }
 
   @MustBeClosed
@@ -109,14 +113,35 @@ final class Call implements AutoCloseable {
   /// The tensor of `y` (allocated here, or a view of an input), which is recorded with `rule` where
   /// a gradient is wanted. `saved` are retained for the rule only then.
   Tensor result(NdArray y, GradientRule rule, NdArray... saved) {
+    check(y);
+    return pending(y, rule, saved);
+  }
+
+  /// [#result(NdArray, GradientRule, NdArray...)] before `y` has its values; [#check(NdArray)]
+  /// follows.
+  Tensor pending(NdArray y, GradientRule rule, NdArray... saved) {
+    Node node = recording ? Node.of(op, backend, y, rule, inputs, saved) : null;
+    Numerics numerics = Numerics.current();
+    if (numerics != null && node != null) {
+      node.origin = numerics.origin(inputs, y);
+    }
     y.buffer().retain();
-    return Tensor.wrap(backend, y, recording ? Node.of(op, backend, y, rule, inputs, saved) : null);
+    return Tensor.wrap(backend, y, node);
   }
 
   /// A result that has no gradient because its type has none.
   Tensor result(NdArray y) {
+    check(y);
     y.buffer().retain();
     return Tensor.wrap(backend, y, null);
+  }
+
+  /// Looks for NaN and infinity in the values of a result, where somebody watches.
+  void check(NdArray y) {
+    Numerics numerics = Numerics.current();
+    if (numerics != null) {
+      numerics.forward(op, backend, inputs, y);
+    }
   }
 
   @Override

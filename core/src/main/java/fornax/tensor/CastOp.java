@@ -32,17 +32,31 @@ final class CastOp {
   static Tensor to(Tensor x, Backend device) {
     try (var call = Call.of("to", x)) {
       NdArray from = call.contiguous(x);
-      NdArray y = device.memory().allocate(x.dtype(), x.shape(), Owner.ACTIVATIONS);
-      device.upload(call.backend.readback(from).await(), y);
+      NdArray y =
+          Tensors.made(
+              device,
+              x.dtype(),
+              x.shape(),
+              Owner.ACTIVATIONS,
+              to -> device.upload(call.backend.readback(from).await(), to));
       if (!call.recording) {
         return Tensor.wrap(device, y, null);
       }
       GradientRule rule =
           g -> {
-            NdArray dx = call.backend.memory().allocate(x.dtype(), x.shape(), Owner.GRADIENTS);
-            call.backend.upload(device.readback(g.contiguousDy()).await(), dx);
-            g.pass(0, dx);
-            dx.buffer().release();
+            NdArray dy = g.contiguousDy();
+            NdArray dx =
+                Tensors.made(
+                    call.backend,
+                    dy.dtype(),
+                    dy.shape(),
+                    Owner.GRADIENTS,
+                    to -> call.backend.upload(device.readback(dy).await(), to));
+            try {
+              g.pass(0, dx);
+            } finally {
+              dx.buffer().release();
+            }
           };
       return Tensor.wrap(
           device, y, Node.of("to", device, y, rule, new Tensor[] {x}, new NdArray[0]));

@@ -123,6 +123,13 @@ final class Conv2dOp {
   }
 
   static Extent extent(Tensor images) {
-    return Extent.of(Math.toIntExact(images.dim(2)), Math.toIntExact(images.dim(3)));
+    if (images.dim(2) > Integer.MAX_VALUE || images.dim(3) > Integer.MAX_VALUE) {
+      throw new ShapeException(
+          "images: too large; got "
+              + images.shape()
+              + "; need height and width of at most "
+              + Integer.MAX_VALUE);
+    }
+    return Extent.of((int) images.dim(2), (int) images.dim(3));
   }
 }

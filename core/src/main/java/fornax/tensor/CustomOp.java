@@ -1,5 +1,6 @@
 package fornax.tensor;
 
+import fornax.array.DTypeException;
 import fornax.array.ShapeException;
 import fornax.backend.NdArray;
 import java.util.ArrayList;
@@ -64,6 +65,9 @@ public abstract class CustomOp {
       try (var _ = GradMode.noGrad()) {
         y = forward(context, inputs);
       }
+      if (y.backend() != call.backend) {
+        throw Call.otherDevice(name, call.backend, y.backend());
+      }
       NdArray[] kept = context.kept.toArray(new NdArray[0]);
       return scope.keep(call.result(y.array(), g -> backward(g, name, context, kept.length), kept));
     }
@@ -98,6 +102,19 @@ public abstract class CustomOp {
                     + i
                     + "; need "
                     + g.shape(i));
+          }
+          if (gradients[i].backend() != g.backend()) {
+            throw Call.otherDevice(name, g.backend(), gradients[i].backend());
+          }
+          if (gradients[i].dtype() != g.dtype(i)) {
+            throw new DTypeException(
+                name
+                    + ": gradient of another type; got "
+                    + gradients[i].dtype()
+                    + " for input "
+                    + i
+                    + "; need "
+                    + g.dtype(i));
           }
           g.pass(i, gradients[i].array());
         }

@@ -13,8 +13,8 @@ final class DropoutOp {
       if (p == 0) {
         return call.result(x.array(), g -> g.pass(0, g.dy()));
       }
+      NdArray state = generator.state(call.op, call.backend);
       int stream = generator.nextStream();
-      NdArray state = generator.state();
       NdArray y = call.allocate(x.dtype(), x.shape());
       call.backend.dropout(call.contiguous(x), p, state, stream, y);
       return call.result(

@@ -17,12 +17,23 @@ public final class Generator implements AutoCloseable {
   private final NdArray state;
   private long step;
   private int streams;
+  private boolean closed;
 
   public Generator(Backend backend, long seed) {
     this.backend = backend;
     this.seed = seed;
-    this.state = backend.memory().allocate(DType.I32, Shape.of(Philox.STATE_WORDS), Owner.DATA);
-    setStep(0);
+    this.state =
+        Tensors.made(
+            backend,
+            DType.I32,
+            Shape.of(Philox.STATE_WORDS),
+            Owner.DATA,
+            y -> backend.upload(words(0), y));
+  }
+
+  private MemorySegment words(long of) {
+    int[] words = {(int) seed, (int) (seed >>> 32), (int) of, (int) (of >>> 32)};
+    return MemorySegment.ofArray(words);
   }
 
   public long seed() {
@@ -34,17 +45,31 @@ public final class Generator implements AutoCloseable {
   }
 
   /// Starts step `newStep`, a training step for example: other numbers, and streams from 0 again.
+  ///
+  /// @throws IllegalStateException if this has been closed
   public void setStep(long newStep) {
+    backend.upload(words(newStep), state());
     step = newStep;
     streams = 0;
-    int[] words = {(int) seed, (int) (seed >>> 32), (int) step, (int) (step >>> 32)};
-    backend.upload(MemorySegment.ofArray(words), state);
     state.buffer().changed();
   }
 
   /// The random state on the device, I32 `[4]`.
+  ///
+  /// @throws IllegalStateException if this has been closed
   public NdArray state() {
+    if (closed) {
+      throw new IllegalStateException("generator: it has been closed; need an open one");
+    }
     return state;
+  }
+
+  /// [#state()], for the operation `op` on `device`.
+  NdArray state(String op, Backend device) {
+    if (device != backend) {
+      throw Call.otherDevice(op, device, backend);
+    }
+    return state();
   }
 
   /// A stream that was not used in this step.
@@ -62,8 +87,12 @@ public final class Generator implements AutoCloseable {
     streams = next;
   }
 
+  /// Gives the memory back. Closing twice does nothing.
   @Override
   public void close() {
-    state.buffer().release();
+    if (!closed) {
+      closed = true;
+      state.buffer().release();
+    }
   }
 }

@@ -7,6 +7,7 @@ import com.google.errorprone.annotations.MustBeClosed;
 public final class GradMode implements AutoCloseable {
   private final ThreadState thread = ThreadState.current();
   private final boolean before = thread.recording;
+  private boolean closed;
 
   private GradMode(boolean recording) {
     thread.recording = recording;
@@ -29,8 +30,19 @@ public final class GradMode implements AutoCloseable {
     return ThreadState.current().recording;
   }
 
+  /// Records as before. Closing twice does nothing.
+  ///
+  /// @throws IllegalStateException on another thread than that which opened it
   @Override
   public void close() {
+    if (closed) {
+      return;
+    }
+    if (thread != ThreadState.current()) {
+      throw new IllegalStateException(
+          "gradMode: closed on another thread; need try-with-resources on one thread");
+    }
+    closed = true;
     thread.recording = before;
   }
 }

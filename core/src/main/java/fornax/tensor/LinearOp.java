@@ -49,6 +49,9 @@ final class LinearOp {
                   ? "; did you mean w.transpose()?"
                   : ""));
     }
+    if (bias != null) {
+      call.needFloating(bias);
+    }
     if (bias != null && !bias.shape().equals(Shape.of(w.dim(1)))) {
       throw new ShapeException(
           "linear: bias and w do not fit; got bias "

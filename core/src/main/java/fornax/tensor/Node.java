@@ -39,6 +39,8 @@ final class Node {
 
   @Nullable Node[] inputs;
   Saved[] saved;
+  Numerics.@Nullable Origin origin; // where it was recorded, if somebody watches
+
   @Nullable NdArray gradient;
   boolean queued;
   private boolean consumed;
@@ -133,6 +135,10 @@ final class Node {
       return;
     }
     gradientRule.apply(g);
+    Numerics numerics = Numerics.current();
+    if (numerics != null) {
+      numerics.backward(this);
+    }
     consumed = true;
     dropGradient();
     dropSaved();
@@ -142,6 +148,15 @@ final class Node {
       node.dropGradient();
       node.dropSaved();
       node.dropInputs(dead);
+    }
+  }
+
+  /// Gives up a gradient that is not whole; another backward pass through this is an error. A leaf
+  /// keeps what it has.
+  void abandon() {
+    if (!isLeaf()) {
+      consumed = true;
+      dropGradient();
     }
   }
 
@@ -183,23 +198,29 @@ final class Node {
     return shape.with(-1, shape.dim(-2)).with(-2, shape.dim(-1));
   }
 
-  /// Adds `dx`, whose hold passes to this node.
+  /// Adds `dx`, whose hold passes to this node, also where this fails.
   void accumulate(NdArray dx) {
     NdArray sum = gradient;
-    if (sum == null) {
+    if (sum == null && (!isLeaf() || isWhole(dx))) {
       gradient = dx;
-      if (isLeaf()
-          && (!dx.isContiguous() || dx.dtype() != dtype || dx.buffer().bytes() != dx.bytes())) {
-        gradient = backend.memory().allocate(dtype, shape, Owner.GRADIENTS);
-        backend.copy(dx, gradient);
-        dx.buffer().release();
-      }
       return;
     }
-    NdArray into = writable(sum);
-    backend.binary(Binary.ADD, sum, dx, into);
-    dx.buffer().release();
-    replaceGradient(sum, into);
+    try {
+      if (sum == null) {
+        NdArray own = backend.memory().allocate(dtype, shape, Owner.GRADIENTS);
+        write(own, null, () -> backend.copy(dx, own));
+      } else {
+        NdArray into = writable(sum);
+        write(into, sum, () -> backend.binary(Binary.ADD, sum, dx, into));
+      }
+    } finally {
+      dx.buffer().release();
+    }
+  }
+
+  // A leaf's gradient is its alone: contiguous, of its type, and not part of something larger.
+  private boolean isWhole(NdArray dx) {
+    return dx.isContiguous() && dx.dtype() == dtype && dx.buffer().bytes() == dx.bytes();
   }
 
   /// The gradient so far in an array that nobody else holds; null where there is none yet.
@@ -210,22 +231,32 @@ final class Node {
     }
     NdArray own = writable(sum);
     if (own != sum) {
-      backend.copy(sum, own);
-      replaceGradient(sum, own);
+      write(own, sum, () -> backend.copy(sum, own));
     }
     return own;
+  }
+
+  // Writes the gradient to `into` in place of `before`; keeps that where it fails.
+  private void write(NdArray into, @Nullable NdArray before, Runnable work) {
+    try {
+      work.run();
+    } catch (RuntimeException | Error e) {
+      if (into != before) {
+        into.buffer().release();
+      }
+      throw e;
+    }
+    if (into != before) {
+      gradient = into;
+      if (before != null) {
+        before.buffer().release();
+      }
+    }
   }
 
   /// `sum` itself where this node alone holds it and it lies densely, or a new array of its shape.
   NdArray writable(NdArray sum) {
     boolean dense = sum.isContiguous() || sum.rank() >= 2 && sum.transpose().isContiguous();
     return dense && sum.dtype() == dtype && sum.buffer().holders() == 1 ? sum : allocateGradient();
-  }
-
-  private void replaceGradient(NdArray before, NdArray after) {
-    if (after != before) {
-      gradient = after;
-      before.buffer().release();
-    }
   }
 }

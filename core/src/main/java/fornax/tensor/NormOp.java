@@ -46,7 +46,7 @@ final class NormOp {
       NdArray b = add.contiguous(addend).reshape(rows);
       NdArray s = add.allocate(BinaryOp.common(add.op, Binary.ADD, x, addend), x.shape());
       Tensor sum =
-          add.result(
+          add.pending(
               s,
               g -> {
                 g.pass(0, g.dy());
@@ -58,6 +58,7 @@ final class NormOp {
         NdArray y = call.allocate(s.dtype(), s.shape());
         call.backend.addLayerNorm(
             a, b, norm.w, norm.b, epsilon, flat, y.reshape(rows), norm.mean, norm.rstd);
+        add.check(s);
         return new Residual(sum, norm.result(y));
       } catch (RuntimeException | Error e) {
         sum.close();
@@ -192,6 +193,9 @@ final class NormOp {
     }
     Shape normal = x.shape().trailing(axes);
     for (Tensor parameter : new @Nullable Tensor[] {weight, bias}) {
+      if (parameter != null) {
+        call.needFloating(parameter);
+      }
       if (parameter != null && !parameter.shape().equals(normal)) {
         throw new ShapeException(
             call.op

@@ -61,7 +61,10 @@ final class SampleOp {
       NdArray w = call.contiguous(weights).reshape(Shape.of(weights.elements() / classes, classes));
       NdArray y = call.allocate(DType.I32, weights.shape().leading(-1));
       call.backend.multinomial(
-          w, generator.state(), generator.nextStream(), y.reshape(Shape.of(w.dim(0))));
+          w,
+          generator.state(call.op, call.backend),
+          generator.nextStream(),
+          y.reshape(Shape.of(w.dim(0))));
       return call.result(y);
     }
   }

@@ -37,8 +37,11 @@ public final class Scope implements AutoCloseable {
 
   /// Moves `tensor` to the scope outside this one, or out of all scopes where there is none;
   /// returns it. A tensor of another scope stays where it is.
+  ///
+  /// @throws IllegalStateException on another thread than the scope's
   public Tensor keep(Tensor tensor) {
     if (tensor.scope == this) {
+      checkThread("keep");
       remove(tensor);
       if (outer == null) {
         tensor.watch();
@@ -94,6 +97,15 @@ public final class Scope implements AutoCloseable {
   void remove(Tensor tensor) {
     tensors[tensor.slot] = null;
     tensor.scope = null;
+  }
+
+  void checkThread(String op) {
+    if (!isOfThisThread()) {
+      throw new IllegalStateException(
+          op
+              + ": the tensor belongs to a scope of another thread; need that thread to keep it or"
+              + " let it escape before it hands it over");
+    }
   }
 
   boolean isOfThisThread() {

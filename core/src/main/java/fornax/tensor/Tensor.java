@@ -17,6 +17,8 @@ import fornax.backend.Settings;
 import fornax.backend.Unary;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
 import java.lang.ref.Cleaner;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -36,11 +38,20 @@ public final class Tensor implements AutoCloseable {
   private static final Cleaner CLEANER = Cleaner.create();
   private static final Settings.LeakLevel LEAKS = Settings.leakLevel();
   private static final System.Logger LOG = System.getLogger(Tensor.class.getName());
+  private static final VarHandle CLOSED;
+
+  static {
+    try {
+      CLOSED = MethodHandles.lookup().findVarHandle(Tensor.class, "closed", boolean.class);
+    } catch (ReflectiveOperationException e) {
+      throw new ExceptionInInitializerError(e);
+    }
+  }
 
   private final Backend backend;
   private final NdArray array;
   private @Nullable Node node;
-  private boolean closed;
+  private volatile boolean closed;
   private @Nullable Forgotten watcher;
   private @Nullable Throwable closedAt;
   private @Nullable WorkingCopy workingCopy;
@@ -263,9 +274,10 @@ public final class Tensor implements AutoCloseable {
               + shape()
               + "; need one element, or backward(seed) with the gradient to start from");
     }
-    NdArray one = backend.memory().allocate(dtype(), shape(), Owner.GRADIENTS);
-    backend.fill(one, 1);
-    startBackward(one);
+    Node root = checkBackward();
+    NdArray one =
+        Tensors.made(backend, dtype(), shape(), Owner.GRADIENTS, y -> backend.fill(y, 1));
+    Backprop.run(root, one);
   }
 
   /// [#backward()] from a tensor of any shape, with `seed` as its gradient.
@@ -277,27 +289,35 @@ public final class Tensor implements AutoCloseable {
       throw new ShapeException(
           "backward: seed of another shape; got " + seed.shape() + "; need " + shape());
     }
+    checkSameDevice("backward", seed);
+    Node root = checkBackward();
+    boolean narrow = dtype() != DType.F64 && seed.dtype() != DType.F64;
+    if (seed.dtype() != dtype() && !(narrow && seed.dtype().isFloating())) {
+      throw new DTypeException(
+          "backward: seed of another type; got " + seed.dtype() + "; need " + dtype());
+    }
     seed.array.buffer().retain();
-    startBackward(seed.array);
+    Backprop.run(root, seed.array);
   }
 
-  private void startBackward(NdArray seed) {
+  private Node checkBackward() {
+    checkOpen("backward");
     Node root = node;
-    try {
-      checkOpen("backward");
-      if (root == null) {
-        throw new IllegalStateException(
-            "backward: nothing was recorded; got a tensor without history; need one made from a"
-                + " tensor with requiresGrad(true), outside noGrad");
-      }
-      if (root.isConsumed()) {
-        throw Backprop.consumed(root.op);
-      }
-    } catch (IllegalStateException e) {
-      seed.buffer().release();
-      throw e;
+    if (root == null) {
+      throw new IllegalStateException(
+          "backward: nothing was recorded; got a tensor without history; need one made from a"
+              + " tensor with requiresGrad(true), outside noGrad");
     }
-    Backprop.run(root, seed);
+    if (root.isConsumed()) {
+      throw Backprop.consumed(root.op);
+    }
+    return root;
+  }
+
+  private void checkSameDevice(String op, Tensor other) {
+    if (other.backend != backend) {
+      throw Call.otherDevice(op, backend, other.backend);
+    }
   }
 
   // ---- mixed precision
@@ -366,9 +386,13 @@ public final class Tensor implements AutoCloseable {
   // ---- life
 
   /// Takes this out of every scope: the caller closes it.
+  ///
+  /// @throws IllegalStateException if its scope is another thread's
   public Tensor escape() {
-    if (scope != null) {
-      scope.remove(this);
+    Scope owner = scope;
+    if (owner != null) {
+      owner.checkThread("escape");
+      owner.remove(this);
       watch();
     }
     return this;
@@ -429,18 +453,18 @@ public final class Tensor implements AutoCloseable {
   }
 
   /// Lets go of the values and the history; memory that nothing else holds goes back to the pool at
-  /// once. Closing twice does nothing.
+  /// once. Closing twice does nothing, also at the same time on several threads.
   @Override
   public void close() {
-    if (closed) {
+    if (closed || !CLOSED.compareAndSet(this, false, true)) {
       return;
     }
-    closed = true;
     if (LEAKS == Settings.LeakLevel.PARANOID) {
       closedAt = new Throwable("closed here");
     }
-    if (scope != null && scope.isOfThisThread()) {
-      scope.remove(this);
+    Scope owner = scope;
+    if (owner != null && owner.isOfThisThread()) {
+      owner.remove(this);
     }
     if (watcher != null) {
       watcher.cancel();
@@ -1380,28 +1404,49 @@ public final class Tensor implements AutoCloseable {
   ///
   /// @throws IllegalStateException if gradients are recorded for this
   public Tensor copyInPlace(Tensor other) {
-    other.checkOpen("copyInPlace");
-    backend.copy(other.array.expand(shape()), changing("copyInPlace"));
-    return this;
+    NdArray values = operand("copyInPlace", other);
+    backend.copy(values, changing("copyInPlace"));
+    return changed("copyInPlace", other);
   }
 
   /// Adds `other` (broadcast).
   ///
+  /// @throws DTypeException if the types have no sum, or one of another type
   /// @throws IllegalStateException if gradients are recorded for this
   public Tensor addInPlace(Tensor other) {
-    other.checkOpen("addInPlace");
+    NdArray values = operand("addInPlace", other);
+    DType _ = BinaryOp.common("addInPlace", Binary.ADD, this, other);
     NdArray y = changing("addInPlace");
-    backend.binary(Binary.ADD, y, other.array.expand(shape()), y);
-    return this;
+    backend.binary(Binary.ADD, y, values, y);
+    return changed("addInPlace", other);
+  }
+
+  // `other`, expanded to this.
+  private NdArray operand(String op, Tensor other) {
+    checkOpen(op);
+    other.checkOpen(op);
+    checkSameDevice(op, other);
+    NdArray values = other.array.expand(shape());
+    if (values.buffer() == array.buffer() && !values.layout().equals(array.layout())) {
+      throw new IllegalArgumentException(
+          op
+              + ": the other tensor is another view of the memory that changes; got "
+              + values
+              + " and "
+              + array
+              + "; need other memory; give it a copy()");
+    }
+    return values;
   }
 
   /// Multiplies by `factor`.
   ///
   /// @throws IllegalStateException if gradients are recorded for this
   public Tensor mulInPlace(double factor) {
+    BinaryOp.checkNumber("mulInPlace", Binary.MULTIPLY, this, factor);
     NdArray y = changing("mulInPlace");
     backend.binary(Binary.MULTIPLY, y, factor, y);
-    return this;
+    return changed("mulInPlace");
   }
 
   /// Sets every element to `value`.
@@ -1409,6 +1454,14 @@ public final class Tensor implements AutoCloseable {
   /// @throws IllegalStateException if gradients are recorded for this
   public Tensor fillInPlace(double value) {
     backend.fill(changing("fillInPlace"), value);
+    return this;
+  }
+
+  private Tensor changed(String op, Tensor... inputs) {
+    Numerics numerics = Numerics.current();
+    if (numerics != null) {
+      numerics.changed(op, this, inputs);
+    }
     return this;
   }
 
@@ -1422,6 +1475,15 @@ public final class Tensor implements AutoCloseable {
               + " "
               + shape()
               + "; need noGrad, or the form that returns a new tensor");
+    }
+    for (int axis = 0; axis < rank(); axis++) {
+      if (array.layout().stride(axis) == 0 && dim(axis) > 1) {
+        throw new IllegalStateException(
+            op
+                + ": the tensor repeats elements; got "
+                + array
+                + "; need one whose elements are its own; change a copy(), or what was expanded");
+      }
     }
     array.buffer().changed();
     return array;

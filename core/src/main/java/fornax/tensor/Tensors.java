@@ -8,6 +8,7 @@ import fornax.backend.Backends;
 import fornax.backend.NdArray;
 import fornax.backend.Owner;
 import java.lang.foreign.MemorySegment;
+import java.util.function.Consumer;
 
 /// Makes tensors on one device: `Tensors.on(backend).zeros(DType.F32, Shape.of(2, 3))`.
 public final class Tensors {
@@ -86,19 +87,17 @@ public final class Tensors {
   ///
   /// @throws ShapeException if `data` has another size than `shape` needs
   public Tensor from(MemorySegment data, DType dtype, Shape shape) {
-    long bytes = Math.multiplyExact(shape.elements(), dtype.bytes());
-    if (data.byteSize() != bytes) {
+    long given = data.byteSize() / dtype.bytes();
+    if (given != shape.elements() || given * dtype.bytes() != data.byteSize()) {
       throw new ShapeException(
           "tensor: number of values and shape differ; got "
-              + data.byteSize() / dtype.bytes()
+              + given
               + " values for "
               + shape
               + "; need "
               + shape.elements());
     }
-    NdArray y = allocate(dtype, shape);
-    backend.upload(data, y);
-    return Tensor.wrap(backend, y, null);
+    return make(dtype, shape, y -> backend.upload(data, y));
   }
 
   public Tensor zeros(DType dtype, Shape shape) {
@@ -110,23 +109,18 @@ public final class Tensors {
   }
 
   public Tensor full(double value, DType dtype, Shape shape) {
-    NdArray y = allocate(dtype, shape);
-    backend.fill(y, value);
-    return Tensor.wrap(backend, y, null);
+    return make(dtype, shape, y -> backend.fill(y, value));
   }
 
   /// `start + i·step` for i = 0 .. `count` − 1.
   public Tensor range(DType dtype, double start, double step, long count) {
-    NdArray y = allocate(dtype, Shape.of(count));
-    backend.range(y, start, step);
-    return Tensor.wrap(backend, y, null);
+    return make(dtype, Shape.of(count), y -> backend.range(y, start, step));
   }
 
   /// Uniform numbers in [0, 1), made on the device.
   public Tensor randomUniform(Generator generator, Shape shape) {
-    NdArray y = allocate(DType.F32, shape);
-    backend.random(generator.state(), generator.nextStream(), y);
-    return Tensor.wrap(backend, y, null);
+    NdArray state = generator.state("randomUniform", backend);
+    return make(DType.F32, shape, y -> backend.random(state, generator.nextStream(), y));
   }
 
   /// Normal numbers, made on the host: the same on every device.
@@ -143,7 +137,20 @@ public final class Tensors {
     return of(values, shape);
   }
 
-  private NdArray allocate(DType dtype, Shape shape) {
-    return backend.memory().allocate(dtype, shape, Owner.ACTIVATIONS);
+  private Tensor make(DType dtype, Shape shape, Consumer<NdArray> fill) {
+    return Tensor.wrap(backend, made(backend, dtype, shape, Owner.ACTIVATIONS, fill), null);
+  }
+
+  /// A new array that `fill` has written; released where it fails.
+  static NdArray made(
+      Backend backend, DType dtype, Shape shape, Owner owner, Consumer<NdArray> fill) {
+    NdArray y = backend.memory().allocate(dtype, shape, owner);
+    try {
+      fill.accept(y);
+    } catch (RuntimeException | Error e) {
+      y.buffer().release();
+      throw e;
+    }
+    return y;
   }
 }

@@ -18,9 +18,15 @@ final class WorkingCopy {
 
   WorkingCopy(Tensor original) {
     this.original = original;
-    array = original.backend().memory().allocate(DType.BF16, original.shape(), Owner.PARAMETERS);
+    array =
+        Tensors.made(
+            original.backend(),
+            DType.BF16,
+            original.shape(),
+            Owner.PARAMETERS,
+            copy -> original.backend().copy(original.array(), copy));
     handle = Tensor.unowned(original.backend(), array, original.node());
-    refresh();
+    isCurrent();
   }
 
   /// The copy, rounded from the original's present values.
