@@ -15,7 +15,7 @@ public final class Layout {
   private Layout(Shape shape, long[] strides, long offset) {
     this.shape = shape;
     this.strides = strides;
-    this.offset = offset;
+    this.offset = shape.elements() == 0 ? 0 : offset; // nothing lies behind the end of a buffer
     this.contiguous = contiguous(shape, strides);
   }
 
@@ -25,7 +25,16 @@ public final class Layout {
   }
 
   /// A layout with the given strides and offset.
+  ///
+  /// @throws ShapeException if there is not one stride for each axis
   public static Layout of(Shape shape, long[] strides, long offset) {
+    if (strides.length != shape.rank()) {
+      throw new ShapeException(
+          "layout: not one stride for each axis; got "
+              + Arrays.toString(strides)
+              + " for "
+              + shape);
+    }
     return new Layout(shape, strides.clone(), offset);
   }
 
@@ -46,6 +55,28 @@ public final class Layout {
   /// A fresh array of the strides.
   public long[] strides() {
     return strides.clone();
+  }
+
+  /// Whether all elements lie in a buffer of `elements` elements.
+  public boolean fits(long elements) {
+    if (shape.elements() == 0) {
+      return true;
+    }
+    long low = offset;
+    long high = offset;
+    try {
+      for (int axis = 0; axis < strides.length; axis++) {
+        long reach = Math.multiplyExact(shape.dim(axis) - 1, strides[axis]);
+        if (reach < 0) {
+          low = Math.addExact(low, reach);
+        } else {
+          high = Math.addExact(high, reach);
+        }
+      }
+    } catch (ArithmeticException _) {
+      return false;
+    }
+    return low >= 0 && high < elements;
   }
 
   /// Whether the elements are row-major without gaps (wherever they start).

@@ -613,9 +613,7 @@ public interface Backend extends Primitives {
   /// finite nothing changes. A slot's BF16 copy gets the new p in the same pass. Source:
   /// arXiv:1711.05101, algorithm 2.
   default void adamW(List<AdamWSlot> slots, NdArray factors, NdArray scale) {
-    for (AdamWSlot slot : slots) {
-      OptimizerBody.adamW(this, slot, factors, scale);
-    }
+    OptimizerBody.adamW(this, slots, factors, scale);
   }
 
   /// One SGD step of each slot, with `g = scale·gradient + weightDecay·p`: `v ← momentum·v + g`, `p
@@ -623,9 +621,7 @@ public interface Backend extends Primitives {
   /// F32 scalar; both are read on the device. Where scale is not finite nothing changes. A slot's
   /// BF16 copy gets the new p. Source: Sutskever et al., ICML 2013, as PyTorch words it.
   default void sgd(List<SgdSlot> slots, NdArray factors, NdArray scale) {
-    for (SgdSlot slot : slots) {
-      OptimizerBody.sgd(this, slot, factors, scale);
-    }
+    OptimizerBody.sgd(this, slots, factors, scale);
   }
 
   /// `y = min(1, maxNorm / (norm + 1e-6))`, NaN where norm is not finite; scalars. With

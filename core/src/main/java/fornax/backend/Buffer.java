@@ -61,8 +61,20 @@ public final class Buffer {
     return memory;
   }
 
-  /// The system's block that holds the buffer's bytes from [#start()] on.
+  /// The system's block that holds the buffer's bytes from [#start()] on. Backends reach memory
+  /// through this, so nothing is read or written after it was given back.
+  ///
+  /// @throws IllegalStateException if the buffer has been released
   public Block block() {
+    if (holders() <= 0) {
+      throw new IllegalStateException(
+          "memory: the buffer has been released; got " + describe() + "; need it held until then");
+    }
+    return block;
+  }
+
+  /// [#block()] for the pool, whoever holds it.
+  Block leased() {
     return block;
   }
 

@@ -1,5 +1,7 @@
 package fornax.backend;
 
+import fornax.array.ShapeException;
+
 /// How a convolution moves over an image.
 ///
 /// @param stride how far the window moves at a time, at least 1
@@ -57,6 +59,8 @@ public record Conv2dOptions(Extent stride, Extent padding, Extent dilation, int 
 
   /// The size of the result for an image of the height and width `image` under a filter of the size
   /// `kernel`; below 1 where the filter does not fit into the padded image.
+  ///
+  /// @throws ShapeException if it, or the padded image, is beyond the range of an int
   public Extent output(Extent image, Extent kernel) {
     return new Extent(
         output(
@@ -65,6 +69,18 @@ public record Conv2dOptions(Extent stride, Extent padding, Extent dilation, int 
   }
 
   static int output(int size, int kernel, int stride, int padding, int dilation) {
-    return Math.floorDiv(size + 2 * padding - dilation * (kernel - 1) - 1, stride) + 1;
+    long padded = size + 2L * padding;
+    long span = (long) dilation * (kernel - 1L) + 1;
+    if (padded > Integer.MAX_VALUE) {
+      throw new ShapeException(
+          "window: the padded image is too large; got size "
+              + size
+              + " and padding "
+              + padding
+              + "; need at most "
+              + Integer.MAX_VALUE
+              + " together");
+    }
+    return span > padded ? 0 : (int) ((padded - span) / stride) + 1;
   }
 }

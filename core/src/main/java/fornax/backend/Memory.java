@@ -22,6 +22,8 @@ import org.jspecify.annotations.Nullable;
 /// and is poisoned with 0xFF (NaN, −1) at both ends of its life.
 public final class Memory implements AutoCloseable {
   private static final long GUARD = 64;
+  private static final long LARGEST =
+      Long.MAX_VALUE / 4; // of a block: its size class is a long too
   private static final byte GUARD_BYTE = (byte) 0xA5;
   private static final byte POISON = (byte) 0xFF;
 
@@ -42,6 +44,7 @@ public final class Memory implements AutoCloseable {
   private long buffers;
   private long allocations;
   private long systemRequests;
+  private long refused; // the allocation that fails, counted from the first; 0: none
   private boolean closed;
 
   /// @param device the name in reports
@@ -56,13 +59,20 @@ public final class Memory implements AutoCloseable {
   ///
   /// @throws OutOfDeviceMemoryException with a report by owner
   public NdArray allocate(DType dtype, Shape shape, Owner owner) {
-    long bytes = Math.multiplyExact(shape.elements(), dtype.bytes());
+    if (shape.elements() > LARGEST / dtype.bytes()) {
+      throw outOfMemory(Long.MAX_VALUE, dtype, shape, owner);
+    }
+    long bytes = shape.elements() * dtype.bytes();
     long start = guarded ? GUARD : 0;
-    long size = sizeClass(Math.addExact(bytes, 2 * start));
+    long size = sizeClass(bytes + 2 * start);
     Buffer buffer;
     synchronized (this) {
       if (closed) {
         throw new IllegalStateException("allocate: the device " + device + " has been closed");
+      }
+      if (refused == allocations + 1) {
+        refused = 0;
+        throw outOfMemory(size, dtype, shape, owner);
       }
       Block block = cachedBlock(size);
       if (block == null) {
@@ -156,8 +166,8 @@ public final class Memory implements AutoCloseable {
         }
         free.clear();
         for (Buffer buffer = newest; buffer != null; buffer = buffer.next) {
-          if (buffer.block().reservation == this) {
-            buffer.block().reservation = null;
+          if (buffer.leased().reservation == this) {
+            buffer.leased().reservation = null;
           }
         }
       }
@@ -165,7 +175,7 @@ public final class Memory implements AutoCloseable {
   }
 
   void recycle(Buffer buffer) {
-    Block block = buffer.block();
+    Block block = buffer.leased();
     boolean intact = true;
     if (guarded) {
       intact =
@@ -223,11 +233,16 @@ public final class Memory implements AutoCloseable {
         }
       }
     }
-    throw new OutOfDeviceMemoryException(
+    throw outOfMemory(size, dtype, shape, owner);
+  }
+
+  private synchronized OutOfDeviceMemoryException outOfMemory(
+      long size, DType dtype, Shape shape, Owner owner) {
+    return new OutOfDeviceMemoryException(
         "allocate: out of memory on "
             + device
             + "; got a request of "
-            + size
+            + (size == Long.MAX_VALUE ? "2^63 or more" : size)
             + " bytes for "
             + dtype
             + " "
@@ -276,6 +291,17 @@ public final class Memory implements AutoCloseable {
   /// Changes the limit; what is already held stays.
   public synchronized void setLimit(long bytes) {
     limit = bytes;
+  }
+
+  /// Makes the `count`-th allocation from now, counted from 1, fail once as if memory had run out:
+  /// for tests of what that leaves behind. 0: none.
+  public synchronized void refuse(long count) {
+    refused = count == 0 ? 0 : allocations + count;
+  }
+
+  /// Whether the allocation that [#refuse(long)] named is still to come.
+  public synchronized boolean isRefusing() {
+    return refused > 0;
   }
 
   /// Gives the cache back to the system.

@@ -12,7 +12,23 @@ public final class NdArray {
   private final DType dtype;
   private final Layout layout;
 
+  /// An array in `buffer`.
+  ///
+  /// @throws IllegalArgumentException if an element would lie outside the buffer
   public NdArray(Buffer buffer, DType dtype, Layout layout) {
+    this(buffer, layout, dtype);
+    if (!layout.fits(buffer.bytes() / dtype.bytes())) {
+      throw new IllegalArgumentException(
+          "array: elements outside the buffer; got "
+              + this
+              + " in "
+              + buffer.describe()
+              + "; need every element inside");
+    }
+  }
+
+  // Of a layout that lies inside.
+  private NdArray(Buffer buffer, Layout layout, DType dtype) {
     this.buffer = buffer;
     this.dtype = dtype;
     this.layout = layout;
@@ -57,18 +73,24 @@ public final class NdArray {
   }
 
   /// The same buffer under another layout.
+  ///
+  /// @throws IllegalArgumentException if an element would lie outside the buffer
   public NdArray view(Layout other) {
     return new NdArray(buffer, dtype, other);
   }
 
+  private NdArray inside(Layout other) {
+    return new NdArray(buffer, other, dtype);
+  }
+
   /// The axes in the order `axes`.
   public NdArray permute(int... axes) {
-    return view(layout.permute(axes));
+    return inside(layout.permute(axes));
   }
 
   /// Two axes swapped.
   public NdArray swapAxes(int a, int b) {
-    return view(layout.swapAxes(a, b));
+    return inside(layout.swapAxes(a, b));
   }
 
   /// The last two axes swapped: a matrix, or a batch of them, transposed.
@@ -78,12 +100,12 @@ public final class NdArray {
 
   /// The elements `start` (included) to `end` (excluded) of `axis`.
   public NdArray slice(int axis, long start, long end) {
-    return view(layout.slice(axis, start, end));
+    return inside(layout.slice(axis, start, end));
   }
 
   /// Stretched to `shape` by broadcasting.
   public NdArray expand(Shape shape) {
-    return view(layout.expand(shape));
+    return inside(layout.expand(shape));
   }
 
   /// In another shape, without a copy.
@@ -100,7 +122,7 @@ public final class NdArray {
   /// In another shape, or null where that needs a copy.
   public @Nullable NdArray tryReshape(Shape shape) {
     Layout reshaped = layout.reshape(shape);
-    return reshaped == null ? null : view(reshaped);
+    return reshaped == null ? null : inside(reshaped);
   }
 
   @Override

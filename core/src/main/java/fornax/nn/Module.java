@@ -254,8 +254,8 @@ public abstract class Module implements AutoCloseable {
     parameters().values().forEach(Tensor::zeroGrad);
   }
 
-  /// Watches this thread's operations for NaN and infinity until the result is closed, and names the
-  /// layers and parameters of this module where it finds them.
+  /// Watches this thread's operations for NaN and infinity until the result is closed, and names
+  /// the layers and parameters of this module where it finds them.
   ///
   /// An operation that reads a parameter is in that parameter's layer. For others the layer is
   /// worked out from the classes on the call stack and the parameter read last.

@@ -3,6 +3,7 @@ package fornax.optim;
 import fornax.array.DType;
 import fornax.array.Shape;
 import fornax.backend.Backend;
+import fornax.backend.DeviceException;
 import fornax.backend.NdArray;
 import fornax.backend.Owner;
 import fornax.backend.Readback;
@@ -56,9 +57,18 @@ public final class GradientClip implements AutoCloseable {
   /// Enqueues the norm of the parameters' gradients and the factor that [Optimizer#step(NdArray)]
   /// takes, an F32 scalar that is good until the next call. Parameters without gradients count
   /// nothing.
+  ///
+  /// @throws DeviceException if a parameter is on another device
   public NdArray scale(Collection<Tensor> parameters) {
     List<NdArray> gradients = new ArrayList<>(parameters.size());
     for (Tensor parameter : parameters) {
+      if (parameter.backend() != backend) {
+        throw new DeviceException(
+            "clip: parameter on another device; got "
+                + parameter.backend().id()
+                + "; need "
+                + backend.id());
+      }
       NdArray gradient = parameter.gradArray();
       if (gradient != null) {
         gradients.add(gradient);

@@ -120,10 +120,16 @@ public abstract class Optimizer implements AutoCloseable {
 
   /// One step with all gradients multiplied by `scale`, an F32 scalar on the device that
   /// [GradientClip] makes. Where it is not finite, neither parameters nor state change, though
-  /// [#steps()] goes on.
+  /// [#steps()] goes on. Where memory runs out, a group of parameters is changed whole or not at
+  /// all; on the CPU, CUDA and OpenCL a step needs no memory.
   public final void step(NdArray scale) {
     begin();
-    apply(scale);
+    try {
+      apply(scale);
+    } catch (RuntimeException | Error e) {
+      steps--;
+      throw e;
+    }
   }
 
   /// The part of a step that differs from step to step: the device gets the numbers of the next

@@ -56,9 +56,9 @@ public final class Generator implements AutoCloseable {
 
   /// The random state on the device, I32 `[4]`.
   ///
-  /// @throws IllegalStateException if this has been closed
+  /// @throws IllegalStateException if this has been closed and no recorded operation holds the state
   public NdArray state() {
-    if (closed) {
+    if (closed && state.buffer().holders() == 0) {
       throw new IllegalStateException("generator: it has been closed; need an open one");
     }
     return state;

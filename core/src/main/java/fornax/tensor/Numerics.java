@@ -65,10 +65,7 @@ public final class Numerics implements AutoCloseable {
   private boolean closed;
 
   private Numerics(
-      ThreadState thread,
-      @Nullable Numerics outer,
-      Map<String, Tensor> parameters,
-      Layers layers) {
+      ThreadState thread, @Nullable Numerics outer, Map<String, Tensor> parameters, Layers layers) {
     this.thread = thread;
     this.outer = outer;
     this.parameters = parameters;
@@ -171,8 +168,7 @@ public final class Numerics implements AutoCloseable {
     checkResult(op, y.backend(), inputs, y.array(), located(null, null));
   }
 
-  private void checkResult(
-      String op, Backend backend, Tensor[] inputs, NdArray y, Origin origin) {
+  private void checkResult(String op, Backend backend, Tensor[] inputs, NdArray y, Origin origin) {
     if (y.dtype().isFloating()) {
       double magnitude = BadValues.magnitude(backend, y);
       if (Double.isNaN(magnitude)

@@ -275,8 +275,7 @@ public final class Tensor implements AutoCloseable {
               + "; need one element, or backward(seed) with the gradient to start from");
     }
     Node root = checkBackward();
-    NdArray one =
-        Tensors.made(backend, dtype(), shape(), Owner.GRADIENTS, y -> backend.fill(y, 1));
+    NdArray one = Tensors.made(backend, dtype(), shape(), Owner.GRADIENTS, y -> backend.fill(y, 1));
     Backprop.run(root, one);
   }
 

@@ -51,7 +51,7 @@ class MemoryTest {
       assertEquals(new MemoryStats(30, 430, 448, 448 + 64, 1, 2, 2), memory.stats());
       memory.resetPeak();
       NdArray c = floats(memory, 110);
-      assertSame(a.buffer().block(), c.buffer().block());
+      assertSame(a.buffer().leased(), c.buffer().leased());
       assertEquals(new MemoryStats(470, 470, 0, 448 + 64, 2, 3, 2), memory.stats());
       b.buffer().setOwner(Owner.PARAMETERS);
       assertEquals(0, memory.live(Owner.GRADIENTS));
@@ -83,13 +83,13 @@ class MemoryTest {
     try (Memory memory = memory(false, "off")) {
       NdArray a = floats(memory, 1000);
       NdArray b = floats(memory, 1000);
-      assertNotSame(a.buffer().block(), b.buffer().block());
+      assertNotSame(a.buffer().leased(), b.buffer().leased());
       assertEquals(0, HostBlock.segment(a).address() % 64);
       assertEquals(4000, HostBlock.segment(a).byteSize());
       a.buffer().release();
       b.buffer().release();
       NdArray c = floats(memory, 1000);
-      assertSame(b.buffer().block(), c.buffer().block());
+      assertSame(b.buffer().leased(), c.buffer().leased());
       c.buffer().release();
     }
   }
@@ -125,7 +125,7 @@ class MemoryTest {
     try (Memory memory = memory(true, "off")) {
       for (long outside : new long[] {63, 64 + 12, 64 + 12 + 63}) {
         Buffer buffer = floats(memory, 3).buffer();
-        buffer.block().fill(outside, 1, (byte) 0);
+        buffer.leased().fill(outside, 1, (byte) 0);
         String message = assertThrows(IllegalStateException.class, buffer::release).getMessage();
         assertEquals(
             "memory: written outside a buffer; got damaged guard words round F32 [3] (12 bytes,"
@@ -147,9 +147,9 @@ class MemoryTest {
         assertTrue(Float.isNaN(HostBlock.segment(array).getAtIndex(ValueLayout.JAVA_FLOAT, i)));
       }
       Buffer buffer = array.buffer();
-      buffer.block().fill(64, 12, (byte) 0);
+      buffer.leased().fill(64, 12, (byte) 0);
       buffer.release();
-      assertTrue(buffer.block().isFilled(64, 12, (byte) 0xff));
+      assertTrue(buffer.leased().isFilled(64, 12, (byte) 0xff));
     }
   }
 

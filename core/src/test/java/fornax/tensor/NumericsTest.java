@@ -125,6 +125,7 @@ class NumericsTest extends Fixture {
   }
 
   @Test
+  @SuppressWarnings("try") // closed by hand
   void scopes_watchTheirThreadWhileTheyAreOpen() throws InterruptedException {
     assertFalse(Numerics.isChecking());
     try (var outer = Numerics.check()) {

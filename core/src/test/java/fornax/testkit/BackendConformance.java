@@ -20,6 +20,7 @@ import fornax.backend.Decomposed;
 import fornax.backend.DeviceException;
 import fornax.backend.DeviceInfo;
 import fornax.backend.NdArray;
+import fornax.backend.OutOfDeviceMemoryException;
 import fornax.backend.Settings;
 import fornax.backend.SgdSlot;
 import fornax.backend.Workspace;
@@ -32,10 +33,17 @@ import fornax.conformance.SelfTest;
 import fornax.optim.AdamW;
 import fornax.optim.ParameterGroup;
 import fornax.optim.Schedule;
+import fornax.tensor.NonFiniteException;
+import fornax.tensor.Numerics;
 import fornax.tensor.Scope;
 import fornax.tensor.Tensor;
 import fornax.tensor.Tensors;
 import java.io.IOException;
+import java.lang.management.ManagementFactory;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -45,6 +53,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.TestInstance;
@@ -283,6 +292,139 @@ public abstract class BackendConformance {
 
   private static Tensor table(Tensors on) {
     return on.zeros(DType.F32, Shape.of(65, 5));
+  }
+
+  // ---- arguments at the edge and beyond
+
+  /// See [EdgeFuzz].
+  @Test
+  void anyArgument_givesAResultOrATypedError() throws IOException, InterruptedException {
+    edges(0, 300);
+  }
+
+  @Test
+  @Tag("slow")
+  void anyArgument_givesAResultOrATypedError_manyTimes() throws IOException, InterruptedException {
+    edges(1_000_000, 20_000);
+  }
+
+  private void edges(long firstSeed, long cases) throws IOException, InterruptedException {
+    List<String> command = new ArrayList<>();
+    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    for (String option : ManagementFactory.getRuntimeMXBean().getInputArguments()) {
+      if (option.startsWith("-X") || option.startsWith("--")) {
+        command.add(option);
+      }
+    }
+    for (String name : System.getProperties().stringPropertyNames()) {
+      if (name.startsWith("fornax.")) {
+        command.add("-D" + name + "=" + System.getProperty(name));
+      }
+    }
+    command.addAll(List.of("-cp", System.getProperty("java.class.path"), EdgeFuzz.class.getName()));
+    command.addAll(List.of(device(), Long.toString(firstSeed), Long.toString(cases)));
+    command.addAll(preparation());
+    Path log = Files.createTempFile("edges", ".log");
+    try {
+      Process process = new ProcessBuilder(command).redirectError(log.toFile()).start();
+      process.getOutputStream().close();
+      String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+      int code = process.waitFor();
+      List<String> lines = Files.readAllLines(log, StandardCharsets.ISO_8859_1);
+      String last = String.join("\n", lines.subList(Math.max(0, lines.size() - 5), lines.size()));
+      assertEquals(0, code, () -> said + "\nthe last that it began:\n" + last);
+    } finally {
+      Files.deleteIfExists(log);
+    }
+  }
+
+  /// The class whose static method `load()` makes the device available in a new process; empty if
+  /// it is.
+  protected List<String> preparation() {
+    return List.of();
+  }
+
+  // ---- out of memory
+
+  /// Every allocation of every operation, forward and backward, fails once: the error is typed and
+  /// nothing is left behind.
+  @TestFactory
+  @Tag("slow")
+  Stream<DynamicTest> operations_surviveEveryFailedAllocation() {
+    return OpCases.all().stream()
+        .map(
+            operation ->
+                dynamicTest(
+                    operation.name(), () -> failEach(operation.variants().getFirst(), DType.F32)));
+  }
+
+  private void failEach(OpCase.Variant variant, DType type) {
+    boolean refusing = false;
+    for (int n = 1; !refusing; n++) {
+      int failing = n;
+      leavingNothing(
+          () -> {
+            backend.memory().refuse(failing);
+            try {
+              boolean _ = SelfTest.repeats(variant, type, backend);
+              assertTrue(backend.memory().isRefusing(), () -> variant + ": swallowed " + failing);
+            } catch (OutOfDeviceMemoryException _) {
+              // as it should
+            }
+          });
+      refusing = backend.memory().isRefusing();
+    }
+    backend.memory().refuse(0);
+  }
+
+  // ---- numerics
+
+  @Test
+  void numerics_nameTheFirstFault() {
+    float[] flipped = {0.5f, Float.intBitsToFloat(Float.floatToRawIntBits(0.02f) ^ 1 << 30)};
+    finds("layerNorm", false, on -> row(on, 3, 3, 3, 3).layerNorm(1, 0));
+    finds("log", false, on -> row(on, 1, 0, 2).log());
+    finds("to", false, on -> row(on, 1, Float.MAX_VALUE).to(DType.BF16));
+    finds(
+        "matmul",
+        false,
+        on -> {
+          Tensor x = row(on, 1e38f, 1e38f, 1e38f, 1e38f).to(DType.BF16).reshape(2, 2);
+          return x.matmul(x);
+        });
+    finds("sqrt", true, on -> backward(row(on, 4, 0).requiresGrad(true).sqrt().sum()));
+    finds(
+        "multiply",
+        false,
+        on -> {
+          Tensor w = on.of(flipped, Shape.of(2)).requiresGrad(true);
+          try (var _ = Numerics.check(Map.of("mlp.up.weight", w), (_, _) -> "")) {
+            return row(on, 1, 1).relu().mul(w);
+          }
+        });
+  }
+
+  private static Tensor row(Tensors on, float... values) {
+    return on.of(values, Shape.of(values.length));
+  }
+
+  private static Tensor backward(Tensor y) {
+    y.backward();
+    return y;
+  }
+
+  private void finds(String op, boolean backward, Function<Tensors, Tensor> computation) {
+    leavingNothing(
+        () -> {
+          try (var _ = Scope.open();
+              var _ = Numerics.check()) {
+            NonFiniteException found =
+                assertThrows(
+                    NonFiniteException.class, () -> computation.apply(Tensors.on(backend)));
+            assertEquals(op, found.op());
+            assertEquals(backward, found.isBackward());
+          }
+        });
   }
 
   private void rejects(String index, Function<Tensors, Tensor> operation) {

@@ -35,8 +35,7 @@ class GptNumericsTest {
       model.loss(tokens, tokens).backward(); // nothing is wrong yet
       model.zeroGrad();
       fault.in(model);
-      return assertThrows(
-          NonFiniteException.class, () -> model.loss(tokens, tokens).backward());
+      return assertThrows(NonFiniteException.class, () -> model.loss(tokens, tokens).backward());
     }
   }
 
@@ -119,6 +118,7 @@ class GptNumericsTest {
             });
     assertEquals("linear", e.op());
     assertEquals("blocks.0.attention.qkv", e.layer());
-    assertSays("infinity in the result; got 0 NaN and 10 infinities among the 288 values of BF16", e);
+    assertSays(
+        "infinity in the result; got 0 NaN and 10 infinities among the 288 values of BF16", e);
   }
 }
