@@ -137,6 +137,20 @@ public final class Numerics implements AutoCloseable {
     OPEN.decrementAndGet();
   }
 
+  /// Looks at tensors before they are saved, whether somebody watches or not.
+  ///
+  /// @param op what is about to be done, for the error
+  /// @throws NonFiniteException if one holds NaN, infinity or a magnitude of 2⁶⁴ or more
+  public static void requireFinite(String op, Map<String, Tensor> tensors) {
+    Origin origin = new Origin("", List.of(), null);
+    tensors.forEach(
+        (name, tensor) -> {
+          if (tensor.dtype().isFloating()) {
+            checkMagnitude(op, "the tensor", name, tensor, origin);
+          }
+        });
+  }
+
   /// Checks the result `y` of `op`, and the parameters it read.
   ///
   /// @throws NonFiniteException if one is at fault
@@ -204,27 +218,36 @@ public final class Numerics implements AutoCloseable {
   private void checkParameter(String op, Tensor input, Origin origin) {
     String name = name(input);
     Tensor parameter = name == null ? null : parameters.get(name);
-    if (parameter == null || parameter.isClosed() || !parameter.dtype().isFloating()) {
+    if (name == null
+        || parameter == null
+        || parameter.isClosed()
+        || !parameter.dtype().isFloating()) {
       return;
     }
-    Backend backend = parameter.backend();
-    double magnitude = BadValues.magnitude(backend, parameter.array());
+    checkMagnitude(op, "the parameter", name, parameter, origin);
+  }
+
+  private static void checkMagnitude(
+      String op, String what, String name, Tensor tensor, Origin origin) {
+    Backend backend = tensor.backend();
+    double magnitude = BadValues.magnitude(backend, tensor.array());
     if (!(magnitude < LARGEST_PARAMETER)) {
       throw fault(
           op,
-          "the parameter "
+          what
+              + " "
               + name
               + (Double.isFinite(magnitude)
                   ? ", whose largest magnitude is " + magnitude + " (was a bit flipped?)"
                   : ""),
           backend,
-          parameter.array(),
+          tensor.array(),
           origin,
           "");
     }
   }
 
-  private NonFiniteException fault(
+  private static NonFiniteException fault(
       String op,
       String where,
       Backend backend,
@@ -255,7 +278,7 @@ public final class Numerics implements AutoCloseable {
     text.append(" on ").append(backend.id());
     if (origin == null) {
       text.append(", recorded before checking began");
-    } else {
+    } else if (!origin.lines().isEmpty()) {
       text.append(", called");
       origin.lines().forEach(line -> text.append("\n    at ").append(line));
     }

@@ -4,6 +4,8 @@ import com.google.errorprone.annotations.CanIgnoreReturnValue;
 import fornax.backend.DeviceException;
 import fornax.backend.OutOfDeviceMemoryException;
 import fornax.data.UnknownCharacterException;
+import fornax.tensor.NonFiniteException;
+import fornax.train.NonFiniteLossException;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.AccessDeniedException;
@@ -66,6 +68,10 @@ final class Errors {
           error,
           verbose);
       return ExitCode.BAD_INPUT;
+    }
+    if (error instanceof NonFiniteLossException || error instanceof NonFiniteException) {
+      print(err, message(error), error, verbose);
+      return ExitCode.FAILED;
     }
     print(err, "internal error: " + error + "; this is a fault of fornax", error, verbose);
     return ExitCode.FAILED;

@@ -55,6 +55,9 @@ final class TrainCommand extends Command {
           "--threads",
           "--json",
           "--profile",
+          "--check-numerics",
+          "--skip-nonfinite",
+          "--memory-limit",
           "--verbose");
 
   private final Output output;
@@ -154,6 +157,9 @@ final class TrainCommand extends Command {
   @ArgGroup(validate = false, order = 30, heading = "%nReports:%n")
   ReportOptions reports = new ReportOptions();
 
+  @ArgGroup(validate = false, order = 40, heading = "%nWhen something goes wrong:%n")
+  SafetyOptions safety = new SafetyOptions();
+
   TrainCommand(Output output) {
     this.output = output;
   }
@@ -183,9 +189,11 @@ final class TrainCommand extends Command {
     GptConfig config = sizes.withVocabulary(tokens.vocabularySize());
     String on = or(device, "auto");
     try (var opened = OpenDevice.open(on, threads, reports.profile, output.err())) {
+      safety.apply(opened.backend());
       opened.requireMemoryToTrain(config, precision);
       try (var gpt = new Gpt(config, Weights.on(opened.backend(), seed));
           var trainer = new Trainer(gpt, dataset, options)) {
+        safety.apply(trainer);
         RunFolder folder =
             out == null ? RunFolder.create(Path.of("runs"), preset) : RunFolder.at(out);
         // An earlier run's weights must not be taken for those of this config.
@@ -237,9 +245,11 @@ final class TrainCommand extends Command {
     TokenDataset dataset = TokenDataset.of(from.tokenizer().encode(text), config.model().context());
     String on = or(device, config.device().split(",", 2)[0]);
     try (var opened = OpenDevice.open(on, threads, reports.profile, output.err())) {
+      safety.apply(opened.backend());
       opened.requireMemoryToTrain(config.model(), options.precision());
       try (var gpt = new Gpt(config.model(), Weights.zeros(opened.backend(), options.seed()));
           var trainer = new Trainer(gpt, dataset, options)) {
+        safety.apply(trainer);
         var _ = gpt.load(from.folder().model());
         trainer.resume(state.training(), Checkpoints.optimizer(newest));
         boolean _ = Files.deleteIfExists(folder.model()); // is there again at the end

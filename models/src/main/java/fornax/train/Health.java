@@ -2,7 +2,7 @@ package fornax.train;
 
 /// What stood out in the steps of a training.
 ///
-/// @param skipped the steps that changed nothing, for their gradients were not finite
+/// @param skipped the steps that changed nothing, for their loss or gradients were not finite
 /// @param spikes the steps whose loss or gradient norm stood far above those before
 ///   ([RecentSteps#isSpike])
 /// @param lastSpike the last such step; 0: none
@@ -13,8 +13,8 @@ public record Health(
   static final Health UNKNOWN = new Health(0, 0, 0, 0, 0);
 
   /// This after one more step.
-  Health after(int step, double gradientNorm, boolean spike) {
-    boolean finite = Double.isFinite(gradientNorm);
+  Health after(int step, double loss, double gradientNorm, boolean spike) {
+    boolean finite = Double.isFinite(loss) && Double.isFinite(gradientNorm);
     boolean larger = finite && gradientNorm > largestNorm;
     return new Health(
         finite ? skipped : skipped + 1,

@@ -3,6 +3,8 @@ package fornax.train;
 import fornax.array.DType;
 import fornax.array.Shape;
 import fornax.backend.Backend;
+import fornax.backend.Binary;
+import fornax.backend.NdArray;
 import fornax.backend.Replay;
 import fornax.backend.Settings;
 import fornax.data.EvaluationBatches;
@@ -15,6 +17,8 @@ import fornax.optim.GradientClip;
 import fornax.optim.ParameterGroup;
 import fornax.tensor.GradMode;
 import fornax.tensor.LossOptions;
+import fornax.tensor.NonFiniteException;
+import fornax.tensor.Numerics;
 import fornax.tensor.Scope;
 import fornax.tensor.Tensor;
 import fornax.tensor.Tensors;
@@ -49,6 +53,7 @@ public final class Trainer implements AutoCloseable {
   private final AdamW optimizer;
   private final GradientClip clip;
   private final Tensor lossSum;
+  private final Tensor finite;
   private final LossOptions lossOptions;
   private final Tensor x;
   private final Tensor y;
@@ -56,6 +61,23 @@ public final class Trainer implements AutoCloseable {
   private final int[] targets;
   private @Nullable Replay replay;
   private TrainingState begin = TrainingState.START;
+  private Watch watch = Watch.DEFAULT;
+
+  /// What to do about numbers that are not finite.
+  ///
+  /// @param skip how many steps in a row may have a loss or gradients that are not finite; such
+  ///   steps change neither parameters nor the optimiser's state. One more ends the training
+  /// @param check whether every operation of a step is watched, so that the first NaN or infinity
+  ///   ends the training with a [NonFiniteException] that names where it was made; slow
+  public record Watch(int skip, boolean check) {
+    /// The first such step ends the training; operations are not watched.
+    public static final Watch DEFAULT = new Watch(0, false);
+
+    /// @throws IllegalArgumentException if `skip` is negative
+    public Watch {
+      TrainOptions.atLeast("steps to skip", skip, 0);
+    }
+  }
 
   /// What training came to.
   ///
@@ -109,6 +131,7 @@ public final class Trainer implements AutoCloseable {
         GradientClip.byGlobalNorm(
             backend, recipe.clip() == 0 ? Double.POSITIVE_INFINITY : recipe.clip());
     lossSum = Tensors.on(backend).zeros(DType.F32, Shape.scalar()).escape();
+    finite = Tensors.on(backend).zeros(DType.F32, Shape.scalar()).escape();
     Shape batchShape = Shape.of(options.batch(), data.context());
     x = Tensors.on(backend).zeros(DType.I32, batchShape).escape();
     y = Tensors.on(backend).zeros(DType.I32, batchShape).escape();
@@ -119,6 +142,11 @@ public final class Trainer implements AutoCloseable {
   /// The optimiser's moments: the live tensors, to be saved beside the model's parameters.
   public SequencedMap<String, Tensor> optimizerState() {
     return optimizer.state();
+  }
+
+  /// Makes [#run] treat numbers that are not finite in another way than [Watch#DEFAULT].
+  public void watch(Watch other) {
+    watch = other;
   }
 
   /// Makes [#run] go on after the steps of `state`, as if it had taken them: the model's parameters
@@ -154,10 +182,31 @@ public final class Trainer implements AutoCloseable {
   }
 
   /// Trains, from the first step, or the one that was resumed after, to the last or until `stop`
-  /// says so after a step.
+  /// says so after a step, or the thread is interrupted: then it ends in the same way, with a
+  /// checkpoint where there are any, and the thread is interrupted again.
   ///
   /// @throws IOException if the listener does
+  /// @throws NonFiniteLossException if too many steps in a row have a loss or gradients that are
+  ///   not finite: see [Watch]. The parameters are those of the last good step
+  /// @throws NonFiniteException where operations are watched, for the first NaN or infinity; and
+  ///   where a parameter or moment that is to be saved is not finite
   public Result run(TrainingListener listener, BooleanSupplier stop) throws IOException {
+    boolean[] interrupted = new boolean[1];
+    BooleanSupplier stopOrInterrupt =
+        () -> {
+          interrupted[0] |= Thread.interrupted(); // else files could not be written any more
+          return interrupted[0] || stop.getAsBoolean();
+        };
+    try {
+      return train(listener, stopOrInterrupt);
+    } finally {
+      if (interrupted[0]) {
+        Thread.currentThread().interrupt();
+      }
+    }
+  }
+
+  private Result train(TrainingListener listener, BooleanSupplier stop) throws IOException {
     var progress = new Progress(listener);
     TrainOptions.Reports reports = options.reports();
     int checkpointEvery = options.checkpointing().every();
@@ -187,7 +236,7 @@ public final class Trainer implements AutoCloseable {
           listener.sampleDue(step);
         }
         if (save) {
-          listener.checkpointDue(progress.state(step));
+          checkpoint(listener, progress.state(step));
           saved = step;
         }
         progress.resume();
@@ -202,9 +251,16 @@ public final class Trainer implements AutoCloseable {
       boolean _ = progress.evaluated(step, validation);
     }
     if (step > saved && checkpointEvery > 0) {
-      listener.checkpointDue(progress.state(step));
+      checkpoint(listener, progress.state(step));
     }
     return progress.result(step, whole);
+  }
+
+  // What has been spoilt must not take the place of a good checkpoint.
+  private void checkpoint(TrainingListener listener, TrainingState state) throws IOException {
+    Numerics.requireFinite("checkpoint", model.state());
+    Numerics.requireFinite("checkpoint", optimizer.state());
+    listener.checkpointDue(state);
   }
 
   private static boolean isDue(int step, int every) {
@@ -231,13 +287,18 @@ public final class Trainer implements AutoCloseable {
     optimizer.begin();
     if (passes == 1) {
       upload(passesBefore(step - 1));
-      if (step == begin.step() + 1) {
+      if (watch.check()) {
+        try (var _ = model.checkNumerics()) {
+          whole(); // what was captured cannot be watched
+        }
+      } else if (step == begin.step() + 1) {
         whole(); // kernels are loaded, memory is asked for
       } else {
         replay().run();
       }
     } else {
-      try (var _ = Scope.open()) {
+      try (var _ = Scope.open();
+          var _ = watch.check() ? model.checkNumerics() : null) {
         var _ = lossSum.fillInPlace(0);
         for (int pass = 0; pass < passes; pass++) {
           upload(passesBefore(step - 1) + pass);
@@ -288,8 +349,13 @@ public final class Trainer implements AutoCloseable {
     }
   }
 
+  // A loss that is not finite stops the update as gradients do that are not.
   private void update() {
-    optimizer.apply(clip.scale(optimizer.parameters()));
+    NdArray scale = clip.scale(optimizer.parameters());
+    backend.binary(Binary.MULTIPLY, lossSum.array(), 0, finite.array());
+    backend.binary(Binary.ADD, finite.array(), 1, finite.array()); // 1 or NaN
+    backend.binary(Binary.MULTIPLY, scale, finite.array(), scale);
+    optimizer.apply(scale);
     optimizer.zeroGrad();
   }
 
@@ -304,6 +370,7 @@ public final class Trainer implements AutoCloseable {
     y.close();
     optimizer.close();
     clip.close();
+    finite.close();
     lossSum.close();
   }
 
@@ -326,6 +393,7 @@ public final class Trainer implements AutoCloseable {
     private long mark = start;
     private long steppingNanos;
     private double recentNanos;
+    private int badInARow;
 
     Progress(TrainingListener listener) {
       this.listener = listener;
@@ -349,7 +417,7 @@ public final class Trainer implements AutoCloseable {
       double norm = done.norm().getAsDouble();
       boolean spike = recent.isSpike(loss, norm);
       recent.add(loss, norm);
-      health = health.after(done.step(), norm, spike);
+      health = health.after(done.step(), loss, norm, spike);
       long nanos = lap();
       // The first step is slower by far (code is compiled, memory asked for) and soon forgotten.
       double share = Math.max(SMOOTHING, 1.0 / Math.max(1, done.step() - begin.step() - 1));
@@ -357,6 +425,11 @@ public final class Trainer implements AutoCloseable {
       listener.stepped(
           new TrainingListener.StepReport(
               done.step(), loss, norm, done.rate(), tokensPerStep * 1e9 / recentNanos, spike));
+      boolean good = Double.isFinite(loss) && Double.isFinite(norm);
+      badInARow = good ? 0 : badInARow + 1;
+      if (badInARow > watch.skip()) {
+        throw new NonFiniteLossException(done.step(), loss, norm, badInARow);
+      }
     }
 
     /// Whether that is the lowest loss so far.
