@@ -5,9 +5,6 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.channels.FileChannel;
 import java.nio.file.AccessDeniedException;
-import java.nio.file.FileSystemException;
-import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 
@@ -16,14 +13,9 @@ final class MappedFile {
   private MappedFile() {}
 
   static MemorySegment map(Path file, String kind, Arena arena) throws IOException {
-    if (Files.isDirectory(file)) {
-      throw new FileSystemException(file.toString(), null, "is a folder; need a " + kind + " file");
-    }
+    BoundedFile.requireRegular(file, "a " + kind + " file");
     try (var channel = FileChannel.open(file, StandardOpenOption.READ)) {
       return channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
-    } catch (NoSuchFileException _) {
-      throw new NoSuchFileException(
-          file.toString(), null, "no such file; need a " + kind + " file");
     } catch (AccessDeniedException _) {
       throw new AccessDeniedException(
           file.toString(), null, "may not be read; need read permission");

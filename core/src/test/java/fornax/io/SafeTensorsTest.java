@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.sun.management.ThreadMXBean;
@@ -22,6 +23,7 @@ import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -324,6 +326,18 @@ class SafeTensorsTest {
         assertThrows(FileSystemException.class, () -> open(folder)),
         folder.toString(),
         "is a folder");
+  }
+
+  @Test
+  void open_doesNotWaitForAPipe() throws IOException, InterruptedException {
+    Path pipe = folder.resolve("pipe.safetensors");
+    assertEquals(0, new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor());
+    assertMessage(
+        assertTimeoutPreemptively(
+            Duration.ofSeconds(20),
+            () -> assertThrows(FileSystemException.class, () -> open(pipe))),
+        pipe.toString(),
+        "is a pipe or device");
   }
 
   private static void open(Path path) throws IOException {

@@ -15,6 +15,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /// An attack on a reader of files: it may take an input or refuse it with an error of its own, and
@@ -26,6 +27,7 @@ import org.jspecify.annotations.Nullable;
 /// (`fuzzerTestOneInput`), which is guided by the branches taken: `./fuzz`.
 public final class Fuzz {
   private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+  private static final Pattern NAMES = Pattern.compile("\"[^\"]*\"|[0-9]+");
   private static final long MOST_NANOS = 1_000_000_000L;
   private static final long HANG_NANOS = 20 * MOST_NANOS;
   private static final int DEFAULT_INPUTS = 4000;
@@ -193,8 +195,8 @@ public final class Fuzz {
     double seconds = (System.nanoTime() - start) / 1e9;
     System.out.printf(
         Locale.ROOT,
-        "fuzz: %-16s %,10d inputs, %,7.0f/s; %4.1f %% taken, refused at %d places; at most %.0f ms"
-            + " and %.0f %% of the memory allowed%n",
+        "fuzz: %-16s %,10d inputs, %,7.0f/s; %4.1f %% taken, refused for %d reasons; at most %.0f"
+            + " ms and %.0f %% of the memory allowed%n",
         name,
         inputs,
         inputs / seconds,
@@ -220,7 +222,8 @@ public final class Fuzz {
     }
   }
 
-  /// Where the reader gave up: the places in our code that it came by.
+  /// Why the reader gave up: the places in our code that it came by, and what it said but for names
+  /// and numbers.
   private static String reason(Exception refusal) {
     var places = new StringBuilder(refusal.getClass().getName());
     int left = 4;
@@ -229,7 +232,8 @@ public final class Fuzz {
         places.append(' ').append(frame.getFileName()).append(frame.getLineNumber());
       }
     }
-    return places.toString();
+    String said = NAMES.matcher(String.valueOf(refusal.getMessage())).replaceAll("");
+    return places.append(said, 0, Math.min(200, said.length())).toString();
   }
 
   private AssertionError fault(byte[] input, String what, @Nullable Throwable cause) {

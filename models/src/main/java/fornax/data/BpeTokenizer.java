@@ -186,7 +186,7 @@ public final class BpeTokenizer implements Tokenizer {
       at += Character.charCount(word.codePointAt(at));
     }
     return new UnknownCharacterException(
-        word.codePointAt(at), text.codePointCount(0, start + at), "those of its " + this);
+        word.codePointAt(at), text.codePointCount(0, start + at), "of " + this);
   }
 
   private boolean isKnown(int codePoint) {

@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import fornax.io.AtomicFile;
+import fornax.io.BoundedFile;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -22,7 +23,12 @@ import org.jspecify.annotations.Nullable;
 /// `WordLevel` model there.
 public final class HuggingFaceTokenizers {
   private static final JsonMapper JSON =
-      JsonMapper.builder().enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS).build();
+      JsonMapper.builder()
+          .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+          .enable(DeserializationFeature.FAIL_ON_READING_DUP_TREE_KEY)
+          .build();
+  static final long MAX_BYTES = 1 << 28; // of a file; the largest vocabularies take a tenth
+
   private static final String BYTE_LEVEL = "ByteLevel";
   private static final String VERSION = "#version"; // the comment that begins merges.txt
   private static final Set<String> SPECIAL = Set.of("<|endoftext|>"); // what vocab.json can hold
@@ -101,13 +107,13 @@ public final class HuggingFaceTokenizers {
 
   static JsonNode parse(Path file) throws IOException {
     try {
-      return JSON.readTree(Files.readAllBytes(file));
+      return JSON.readTree(BoundedFile.read(file, MAX_BYTES));
     } catch (JacksonException e) {
       throw new DataException(
           "tokenizer: "
               + file
               + " is not valid: "
-              + e.getOriginalMessage().lines().findFirst().orElse("no JSON")
+              + Texts.excerpt(e.getOriginalMessage())
               + "; need a JSON object",
           e);
     }
@@ -127,7 +133,8 @@ public final class HuggingFaceTokenizers {
         case "BPE" -> bpe(json, model);
         case "WordLevel" -> characters(json, model);
         default ->
-            throw new DataException("model: got type \"" + type + "\"; need BPE or WordLevel");
+            throw new DataException(
+                "model: got type \"" + Texts.excerpt(type) + "\"; need BPE or WordLevel");
       };
     } catch (DataException e) {
       throw new DataException(file + ": " + e.getMessage(), e);
@@ -139,7 +146,7 @@ public final class HuggingFaceTokenizers {
       JsonNode whole = JSON.readTree(json);
       return bpe(whole, whole.path("model"));
     } catch (JacksonException e) {
-      throw new DataException("tokenizer: no JSON: " + e.getOriginalMessage(), e);
+      throw new DataException("tokenizer: no JSON: " + Texts.excerpt(e.getOriginalMessage()), e);
     }
   }
 
@@ -152,7 +159,8 @@ public final class HuggingFaceTokenizers {
       throw new DataException("pre_tokenizer: got " + Texts.excerpt(words.toString()) + need);
     }
     if (json.path("normalizer").isObject()) {
-      throw new DataException("normalizer: got " + json.path("normalizer").path("type") + need);
+      throw new DataException(
+          "normalizer: got " + Texts.excerpt(json.path("normalizer").toString()) + need);
     }
     List<BpeTokenizer.Merge> merges = new ArrayList<>();
     for (JsonNode merge : model.path("merges")) {
@@ -161,23 +169,24 @@ public final class HuggingFaceTokenizers {
               ? new BpeTokenizer.Merge(merge.get(0).asText(), merge.get(1).asText())
               : merge(merge.asText()));
     }
-    List<@Nullable String> spellings = new ArrayList<>();
-    number(model.path("vocab"), spellings);
+    JsonNode vocabulary = model.path("vocab");
+    JsonNode added = json.path("added_tokens");
+    @Nullable String[] spellings = number(vocabulary, added.size());
     List<String> special = new ArrayList<>();
-    for (JsonNode added : json.path("added_tokens")) {
-      String token = added.path("content").asText();
+    for (JsonNode one : added) {
+      String token = one.path("content").asText();
       special.add(token);
-      place(spellings, token, added.path("id"));
+      place(spellings, token, one.path("id"));
     }
     return BpeTokenizer.of(whole(spellings), merges, special);
   }
 
   private static Tokenizer ofVocabulary(Path vocabulary, Path merges) throws IOException {
     try {
-      List<@Nullable String> spellings = new ArrayList<>();
-      number(parse(vocabulary), spellings);
+      @Nullable String[] spellings = number(parse(vocabulary), 0);
       List<BpeTokenizer.Merge> list = new ArrayList<>();
-      for (String line : Files.readAllLines(merges)) {
+      String text = Texts.decode(merges.toString(), BoundedFile.read(merges, MAX_BYTES));
+      for (String line : text.lines().toList()) {
         if (!line.isBlank() && !line.startsWith(VERSION)) {
           list.add(merge(line));
         }
@@ -198,29 +207,32 @@ public final class HuggingFaceTokenizers {
     return new BpeTokenizer.Merge(line.substring(0, space), line.substring(space + 1));
   }
 
-  // The tokens of an object such as {"a": 0, "b": 1}, each at its number.
-  private static void number(JsonNode vocabulary, List<@Nullable String> spellings)
-      throws DataException {
+  // The tokens of an object such as {"a": 0, "b": 1}, each at its number, with room for `more`.
+  private static @Nullable String[] number(JsonNode vocabulary, int more) throws DataException {
     if (!vocabulary.isObject() || vocabulary.isEmpty()) {
       throw new DataException("vocabulary: got no tokens; need an object of tokens and numbers");
     }
+    @Nullable String[] spellings = new String[vocabulary.size() + more];
     for (Map.Entry<String, JsonNode> token : vocabulary.properties()) {
       place(spellings, token.getKey(), token.getValue());
     }
+    return spellings;
   }
 
-  private static void place(List<@Nullable String> spellings, String token, JsonNode number)
+  // No number can be as large as there are tokens, so none can make us reserve more.
+  private static void place(@Nullable String[] spellings, String token, JsonNode number)
       throws DataException {
-    int most = 1 << 24; // far above any vocabulary
-    if (!number.isInt() || number.intValue() < 0 || number.intValue() >= most) {
+    if (!number.isInt() || number.intValue() < 0 || number.intValue() >= spellings.length) {
       throw new DataException(
-          "vocabulary: got " + number + " for \"" + Texts.excerpt(token) + "\"; need a number");
+          "vocabulary: got "
+              + Texts.excerpt(number.toString())
+              + " for \""
+              + Texts.excerpt(token)
+              + "\"; need a number of 0 to "
+              + (spellings.length - 1));
     }
     int at = number.intValue();
-    while (spellings.size() <= at) {
-      spellings.add(null);
-    }
-    String there = spellings.get(at);
+    String there = spellings[at];
     if (there != null && !there.equals(token)) {
       throw new DataException(
           "vocabulary: number "
@@ -231,18 +243,21 @@ public final class HuggingFaceTokenizers {
               + Texts.excerpt(token)
               + "\"; need one token for each");
     }
-    spellings.set(at, token);
+    spellings[at] = token;
   }
 
-  private static List<String> whole(List<@Nullable String> spellings) throws DataException {
-    List<String> whole = new ArrayList<>();
-    for (String token : spellings) {
+  // Added tokens may be ones of the vocabulary: then the last places stay empty.
+  private static List<String> whole(@Nullable String[] spellings) throws DataException {
+    int size = spellings.length;
+    while (size > 0 && spellings[size - 1] == null) {
+      size--;
+    }
+    List<String> whole = new ArrayList<>(size);
+    for (int i = 0; i < size; i++) {
+      String token = spellings[i];
       if (token == null) {
         throw new DataException(
-            "vocabulary: no token has the number "
-                + whole.size()
-                + "; need all from 0 to "
-                + (spellings.size() - 1));
+            "vocabulary: no token has the number " + i + "; need all from 0 to " + (size - 1));
       }
       whole.add(token);
     }
@@ -250,9 +265,8 @@ public final class HuggingFaceTokenizers {
   }
 
   private static CharTokenizer characters(JsonNode json, JsonNode model) throws DataException {
-    List<@Nullable String> spellings = new ArrayList<>();
-    number(model.path("vocab"), spellings);
-    String characters = String.join("", whole(spellings));
+    List<String> spellings = whole(number(model.path("vocab"), 0));
+    String characters = String.join("", spellings);
     if (characters.codePointCount(0, characters.length()) != spellings.size()
         || !json.path("pre_tokenizer").path("type").asText().equals("Split")) {
       throw new DataException("model: got words; need a WordLevel model of single characters");

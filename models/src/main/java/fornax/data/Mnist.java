@@ -1,5 +1,6 @@
 package fornax.data;
 
+import fornax.io.BoundedFile;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -23,6 +24,8 @@ public record Mnist(Digits training, Digits test) {
 
   /// The pixels of an image.
   public static final int PIXELS = SIDE * SIDE;
+
+  private static final int MAX_BYTES = 1 << 26; // the largest file of MNIST has 47 million
 
   private static final int IMAGES_MAGIC = 2051;
   private static final int LABELS_MAGIC = 2049;
@@ -103,7 +106,7 @@ public record Mnist(Digits training, Digits test) {
   private static byte[] read(Path folder, String name) throws IOException {
     Path plain = folder.resolve(name);
     if (Files.isRegularFile(plain)) {
-      return Files.readAllBytes(plain);
+      return BoundedFile.read(plain, MAX_BYTES);
     }
     Path zipped = folder.resolve(name + ".gz");
     if (!Files.isRegularFile(zipped)) {
@@ -115,8 +118,15 @@ public record Mnist(Digits training, Digits test) {
               + "; need the four idx files of MNIST there, plain or gzipped (.gz)");
     }
     try (InputStream in =
-        new GZIPInputStream(new ByteArrayInputStream(Files.readAllBytes(zipped)))) {
-      return in.readAllBytes();
+        new GZIPInputStream(new ByteArrayInputStream(BoundedFile.read(zipped, MAX_BYTES)))) {
+      byte[] bytes = in.readNBytes(MAX_BYTES + 1);
+      if (bytes.length > MAX_BYTES) {
+        throw new DataException(
+            "data: " + zipped + " holds more than " + MAX_BYTES + " bytes; need those of MNIST");
+      }
+      return bytes;
+    } catch (DataException e) {
+      throw e;
     } catch (IOException e) {
       throw new DataException("data: " + zipped + " is not a whole gzip file", e);
     }

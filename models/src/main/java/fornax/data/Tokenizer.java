@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import fornax.io.AtomicFile;
+import fornax.io.BoundedFile;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -83,10 +84,13 @@ public sealed interface Tokenizer permits BpeTokenizer, CharTokenizer, Gpt2Token
           "tokenizer: " + file + " is no file; need the tokenizer.json of a finished run");
     }
     JsonMapper json =
-        JsonMapper.builder().enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS).build();
+        JsonMapper.builder()
+            .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+            .enable(DeserializationFeature.FAIL_ON_READING_DUP_TREE_KEY)
+            .build();
     Map<String, String> description;
     try {
-      byte[] bytes = Files.readAllBytes(file);
+      byte[] bytes = BoundedFile.read(file, HuggingFaceTokenizers.MAX_BYTES);
       JsonNode tree = json.readTree(bytes);
       if (HuggingFaceTokenizers.isHuggingFace(tree)) {
         return HuggingFaceTokenizers.of(file, tree);
@@ -97,7 +101,7 @@ public sealed interface Tokenizer permits BpeTokenizer, CharTokenizer, Gpt2Token
           "tokenizer: "
               + file
               + " is not valid: "
-              + e.getOriginalMessage().lines().findFirst().orElse("no JSON")
+              + Texts.excerpt(e.getOriginalMessage())
               + "; need a JSON object of strings",
           e);
     }

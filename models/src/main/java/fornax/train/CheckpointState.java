@@ -7,6 +7,11 @@ package fornax.train;
 /// @param metricsBytes the length of `metrics.jsonl` then
 /// @param training where the trainer stood
 public record CheckpointState(String version, long metricsBytes, TrainingState training) {
+  /// @throws IllegalArgumentException if a length is negative
+  public CheckpointState {
+    TrainOptions.atLeast("length of metrics", metricsBytes, 0);
+  }
+
   /// The steps taken.
   int step() {
     return training.step();

@@ -1,7 +1,9 @@
 package fornax.train;
 
 import com.fasterxml.jackson.core.JacksonException;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import fornax.io.AtomicFile;
+import fornax.io.BoundedFile;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.DirectoryStream;
@@ -14,6 +16,7 @@ import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
@@ -78,8 +81,12 @@ public final class Checkpoints {
         all.forEach(found::add);
       }
     }
-    found.sort(null);
+    found.sort(Comparator.comparingLong(Checkpoints::step)); // past 8 digits names do not sort
     return found;
+  }
+
+  private static long step(Path checkpoint) {
+    return Long.parseLong(name(checkpoint).substring(PREFIX.length()));
   }
 
   /// The newest, its checksums verified; null where there is none.
@@ -126,11 +133,11 @@ public final class Checkpoints {
   /// @param checkpoint the one just written: later ones are of before the run was resumed
   public void keepLast(int count, Path checkpoint) throws IOException {
     List<Path> older = list();
-    older.removeIf(other -> other.compareTo(checkpoint) > 0);
+    older.removeIf(other -> step(other) > step(checkpoint));
     Path best = best();
     for (Path old : older.subList(0, Math.max(0, older.size() - count))) {
       if (!old.equals(best)) {
-        delete(old);
+        remove(old);
       }
     }
   }
@@ -138,7 +145,7 @@ public final class Checkpoints {
   /// Deletes all of them.
   public void clear() throws IOException {
     for (Path checkpoint : list()) {
-      delete(checkpoint);
+      remove(checkpoint);
     }
     deleteTemporary();
     if (Files.isDirectory(folder)) {
@@ -174,11 +181,15 @@ public final class Checkpoints {
   public static CheckpointState state(Path checkpoint) throws IOException {
     Path file = checkpoint.resolve(STATE);
     try {
-      return RunFolder.JSON.readValue(Files.readAllBytes(file), CheckpointState.class);
+      byte[] json = BoundedFile.read(file, RunFolder.MAX_CONFIG_BYTES);
+      if (RunFolder.JSON.readTree(json) instanceof ObjectNode members) {
+        return RunFolder.value(members, CheckpointState.class);
+      }
     } catch (JacksonException e) {
       throw new RunFolderException(
           "checkpoint: " + file + " is not valid: " + RunFolder.reason(e) + "; need another", e);
     }
+    throw new RunFolderException("checkpoint: " + file + " is not valid: no object; need another");
   }
 
   private static double validationLoss(Path checkpoint) {
@@ -191,6 +202,12 @@ public final class Checkpoints {
 
   private static String name(Path path) {
     return String.valueOf(path.getFileName());
+  }
+
+  /// Deletes a checkpoint: it is gone as a whole at once, and its files after that.
+  private void remove(Path checkpoint) throws IOException {
+    Path dropped = folder.resolve(".tmp-dropped-" + System.nanoTime());
+    delete(Files.move(checkpoint, dropped, StandardCopyOption.ATOMIC_MOVE));
   }
 
   private void deleteTemporary() throws IOException {

@@ -14,6 +14,8 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /// `checksums.sha256`: the SHA-256 of each other file of a folder, as `sha256sum` writes and checks
@@ -24,12 +26,15 @@ final class Checksums {
   private static final int BLOCK_BYTES = 1 << 20;
   private static final long MAX_BYTES = 1 << 16; // far above any, so that no text runs us dry
   private static final String SELF = "# ";
+  private static final Pattern LINE = Pattern.compile("([0-9a-f]{64})  (.+)");
 
   private Checksums() {}
 
   /// Writes the file for what is in `folder` and forces all of it to the disk.
   static void write(Path folder) throws IOException {
-    String text = lines(folder);
+    StringBuilder lines = new StringBuilder();
+    sums(folder).forEach((name, sum) -> lines.append(sum + "  " + name + "\n"));
+    String text = lines.toString();
     AtomicFile.replace(folder.resolve(FILE), text + SELF + sha256(text) + "\n");
   }
 
@@ -49,8 +54,14 @@ final class Checksums {
     if (!text.substring(last).equals(SELF + sha256(listed) + "\n")) {
       throw new DamagedCheckpointException(sums, "its own SHA-256 is another");
     }
-    SortedMap<String, String> wanted = byName(listed);
-    SortedMap<String, String> found = byName(lines(folder));
+    SortedMap<String, String> wanted = new TreeMap<>();
+    for (String line : listed.split("\n")) {
+      Matcher parts = LINE.matcher(line);
+      if (!parts.matches() || wanted.put(parts.group(2), parts.group(1)) != null) {
+        throw new DamagedCheckpointException(sums, "its lines are not those of sha256sum");
+      }
+    }
+    SortedMap<String, String> found = sums(folder);
     for (String name : wanted.keySet()) {
       if (!found.containsKey(name)) {
         throw new DamagedCheckpointException(folder.resolve(name), "it is missing");
@@ -67,35 +78,26 @@ final class Checksums {
     }
   }
 
-  private static SortedMap<String, String> byName(String lines) {
-    SortedMap<String, String> sums = new TreeMap<>();
-    lines
-        .lines()
-        .forEach(
-            line -> {
-              String[] parts = line.split("  ", 2);
-              String _ = sums.put(parts[1], parts[0]);
-            });
-    return sums;
-  }
-
-  /// One `<digits> <name>` for each file but [#FILE].
-  private static String lines(Path folder) throws IOException {
+  /// The digits of each file but [#FILE], by its name.
+  private static SortedMap<String, String> sums(Path folder) throws IOException {
     List<Path> files;
     try (Stream<Path> all = Files.list(folder)) {
       files = all.filter(file -> !file.endsWith(FILE)).sorted().toList();
     }
-    StringBuilder lines = new StringBuilder();
+    SortedMap<String, String> sums = new TreeMap<>();
     for (Path file : files) {
-      lines.append(sha256(file)).append("  ").append(file.getFileName()).append('\n');
+      if (!Files.isRegularFile(file)) { // a pipe would keep us waiting
+        throw new DamagedCheckpointException(file, "it is no file");
+      }
+      String _ = sums.put(String.valueOf(file.getFileName()), sha256(file));
     }
-    return lines.toString();
+    return sums;
   }
 
   private static String sha256(Path file) throws IOException {
     MessageDigest digest = digest();
     try (var in = FileChannel.open(file, StandardOpenOption.READ)) {
-      var block = ByteBuffer.allocate(BLOCK_BYTES);
+      var block = ByteBuffer.allocate(Math.clamp(in.size() + 1, 1, BLOCK_BYTES));
       while (in.read(block.clear()) >= 0) {
         digest.update(block.flip());
       }

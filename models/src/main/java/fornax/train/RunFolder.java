@@ -2,6 +2,7 @@ package fornax.train;
 
 import com.fasterxml.jackson.core.JacksonException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.JsonMappingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
@@ -20,6 +21,9 @@ import java.nio.file.Path;
 import java.time.LocalDateTime;
 import java.time.ZoneId;
 import java.time.format.DateTimeFormatter;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /// The folder of one training run: `config.json`, `tokenizer.json`, `model.safetensors`,
@@ -32,17 +36,20 @@ public final class RunFolder {
   static final JsonMapper JSON =
       JsonMapper.builder()
           .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+          .enable(DeserializationFeature.FAIL_ON_READING_DUP_TREE_KEY)
           .enable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES)
           .enable(DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES)
           .enable(DeserializationFeature.READ_ENUMS_USING_TO_STRING)
           .enable(SerializationFeature.WRITE_ENUMS_USING_TO_STRING)
           .build();
 
+  private static final Set<String> NULLABLE = Set.of("validation");
   private static final String FORMAT_KEY = "format";
   private static final String FORMAT = "fornax-run";
   private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("yyyyMMdd-HHmmss");
-  private static final long MAX_CONFIG_BYTES =
-      1 << 24; // far above any, so that no text runs us dry
+  static final long MAX_CONFIG_BYTES = 1 << 24; // far above any, so that no text runs us dry
+
+  private static final int MOST_SAID = 300; // characters of a fault in a message
 
   private final Path path;
 
@@ -181,10 +188,39 @@ public final class RunFolder {
       }
     }
     try {
-      return JSON.treeToValue(members, type);
+      return type == RunConfig.class ? value(members, type) : JSON.treeToValue(members, type);
     } catch (JacksonException e) {
       throw invalid(reason(e), e);
     }
+  }
+
+  /// What `members` say, of a type of which only [#NULLABLE] may be null.
+  static <T> T value(ObjectNode members, Class<T> type) throws JacksonException {
+    String empty = nullMember("", members);
+    if (empty != null) {
+      throw new JsonMappingException(null, "\"" + empty + "\" is null");
+    }
+    return JSON.treeToValue(members, type);
+  }
+
+  /// The name of the first member that is null and may not be; null where there is none.
+  private static @Nullable String nullMember(String name, JsonNode json) {
+    if (json.isNull() && !NULLABLE.contains(name)) {
+      return name;
+    }
+    for (JsonNode item : json.isArray() ? json : List.<JsonNode>of()) {
+      String found = nullMember(name, item);
+      if (found != null) {
+        return found;
+      }
+    }
+    for (Map.Entry<String, JsonNode> member : json.properties()) {
+      String found = nullMember(member.getKey(), member.getValue());
+      if (found != null) {
+        return found;
+      }
+    }
+    return null;
   }
 
   private static void addDefault(ObjectNode members, String name, Object value) {
@@ -259,7 +295,8 @@ public final class RunFolder {
     Throwable cause = e.getCause();
     String message =
         cause instanceof IllegalArgumentException ? cause.getMessage() : e.getOriginalMessage();
-    return message == null ? "no JSON" : message.lines().findFirst().orElse("no JSON");
+    String line = message == null ? "no JSON" : message.lines().findFirst().orElse("no JSON");
+    return line.length() <= MOST_SAID ? line : line.substring(0, MOST_SAID) + "...";
   }
 
   /// Whether `path` was free and is now a folder.

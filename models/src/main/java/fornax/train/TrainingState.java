@@ -24,7 +24,21 @@ public record TrainingState(
     double bestLoss,
     @Nullable Evaluation validation,
     int validationStep) {
+  /// @throws IllegalArgumentException if a count is negative, or losses and norms are not those of
+  ///   the same steps
   public TrainingState {
+    TrainOptions.atLeast("step", step, 0);
+    TrainOptions.atLeast("window", window, 0);
+    TrainOptions.atLeast("random step", randomStep, 0);
+    if (losses.size() != gradientNorms.size() || losses.size() > RecentSteps.CAPACITY) {
+      throw new IllegalArgumentException(
+          "train: last steps not usable; got "
+              + losses.size()
+              + " losses and "
+              + gradientNorms.size()
+              + " gradient norms; need as many of both, at most "
+              + RecentSteps.CAPACITY);
+    }
     losses = List.copyOf(losses);
     gradientNorms = List.copyOf(gradientNorms);
   }

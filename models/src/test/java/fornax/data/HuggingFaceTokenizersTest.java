@@ -87,7 +87,7 @@ class HuggingFaceTokenizersTest {
       delimiter = '|',
       textBlock =
           """
-          {"a":0,"b":2} | a b | no token has the number 1
+          {"a":0,"b":2} | a b | got 2 for "b"; need a number of 0 to 1
           {"a":0,"b":0} | a b | number 0 is of
           {"a":0,"b":1} | a b | is of tokens that the vocabulary lacks
           {"a":0,"b":1} | ab  | need two tokens and a space
@@ -127,6 +127,30 @@ class HuggingFaceTokenizersTest {
         got,
         assertThrows(DataException.class, () -> Tokenizer.load(folder.resolve("tokenizer.json")))
             .getMessage());
+  }
+
+  @Test
+  void numberAboveTheTokens_reservesNothing() throws IOException {
+    Files.writeString(folder.resolve("vocab.json"), "{\"a\":16777215}");
+    Files.writeString(folder.resolve("merges.txt"), "");
+    var e = assertThrows(DataException.class, () -> HuggingFaceTokenizers.read(folder));
+    assertTrue(
+        String.valueOf(e.getMessage()).contains("got 16777215 for \"a\"; need a number of 0 to 0"));
+  }
+
+  @Test
+  void merges_thatAreNoUtf8_areRefused() throws IOException {
+    Files.writeString(folder.resolve("vocab.json"), "{\"a\":0}");
+    Files.write(folder.resolve("merges.txt"), new byte[] {'a', ' ', (byte) 0xff});
+    var e = assertThrows(DataException.class, () -> HuggingFaceTokenizers.read(folder));
+    assertTrue(String.valueOf(e.getMessage()).contains("is not UTF-8"), e::toString);
+  }
+
+  @Test
+  void tokenThatStandsTwice_isRefused() throws IOException {
+    Files.writeString(folder.resolve("vocab.json"), "{\"a\":0,\"a\":1}");
+    Files.writeString(folder.resolve("merges.txt"), "");
+    assertThrows(DataException.class, () -> HuggingFaceTokenizers.read(folder));
   }
 
   @Test

@@ -115,13 +115,15 @@ public record GptConfig(
 
   /// The number of parameters, without making them. The output head is the token table itself and
   /// counts once.
+  ///
+  /// @throws ArithmeticException if it is 2⁶³ or more
   public long parameterCount() {
     long c = width;
-    long attention = c * 3 * c + 3 * c + c * c + c;
-    long feedForward = c * 4 * c + 4 * c + 4 * c * c + c;
+    long weights = Math.multiplyExact(12 * c, c); // 4 of attention, 8 of the feed-forward layers
+    long vectors = 13 * c; // 9 biases, of which one is 3 wide and one 4, and two norms
     long norm = 2 * c;
-    long embeddings = ((long) vocabulary + context) * c;
-    return Math.addExact(
-        embeddings, Math.multiplyExact(layers, attention + feedForward + 2 * norm) + norm);
+    long embeddings = Math.multiplyExact((long) vocabulary + context, c);
+    long block = Math.addExact(weights, vectors);
+    return Math.addExact(embeddings, Math.addExact(Math.multiplyExact(layers, block), norm));
   }
 }

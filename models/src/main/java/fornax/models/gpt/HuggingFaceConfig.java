@@ -99,7 +99,7 @@ final class HuggingFaceConfig {
             + ": "
             + key
             + " not usable; got "
-            + (value.isMissingNode() ? "nothing" : value)
+            + (value.isMissingNode() ? "nothing" : HuggingFaceFolder.excerpt(value))
             + "; need "
             + need);
   }

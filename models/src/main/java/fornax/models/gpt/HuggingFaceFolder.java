@@ -9,6 +9,7 @@ import com.google.errorprone.annotations.MustBeClosed;
 import fornax.array.Shape;
 import fornax.backend.Backend;
 import fornax.io.AtomicFile;
+import fornax.io.BoundedFile;
 import fornax.io.FileDType;
 import fornax.io.HostTensor;
 import fornax.io.SafeTensors;
@@ -44,13 +45,19 @@ import java.util.regex.Pattern;
 /// ```
 public final class HuggingFaceFolder implements AutoCloseable {
   private static final JsonMapper JSON =
-      JsonMapper.builder().enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS).build();
+      JsonMapper.builder()
+          .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+          .enable(DeserializationFeature.FAIL_ON_READING_DUP_TREE_KEY)
+          .build();
   private static final String WEIGHTS = "model.safetensors";
   private static final String INDEX = "model.safetensors.index.json";
   private static final String PREFIX = "transformer.";
   private static final String HEAD = "lm_head.weight";
   private static final Pattern MASK = Pattern.compile("h\\.\\d+\\.attn\\.(bias|masked_bias)");
   private static final int MOST_NAMED = 5; // faults in one message
+  private static final int EXCERPT = 100; // characters of a file in a message
+  private static final long MAX_JSON_BYTES = 1 << 26; // an index of 100,000 tensors is a tenth
+  private static final Pattern FILE_NAME = Pattern.compile("[\\w-][\\w .=+-]{0,199}");
 
   private final Path path;
   private final GptConfig config;
@@ -94,15 +101,21 @@ public final class HuggingFaceFolder implements AutoCloseable {
 
   private static JsonNode json(Path file) throws IOException {
     try {
-      return JSON.readTree(Files.readAllBytes(file));
+      return JSON.readTree(BoundedFile.read(file, MAX_JSON_BYTES));
     } catch (JacksonException e) {
       throw new IOException(
           file
               + ": not valid: "
-              + e.getOriginalMessage().lines().findFirst().orElse("no JSON")
+              + excerpt(e.getOriginalMessage().lines().findFirst().orElse("no JSON"))
               + "; need a JSON object",
           e);
     }
+  }
+
+  /// The beginning of what a file says, for a message.
+  static String excerpt(Object said) {
+    String text = said.toString();
+    return text.length() <= EXCERPT ? text : text.substring(0, EXCERPT) + "...";
   }
 
   /// The sizes that `config.json` gives.
@@ -216,9 +229,14 @@ public final class HuggingFaceFolder implements AutoCloseable {
     Map<String, SafeTensors> shards = new LinkedHashMap<>();
     for (Map.Entry<String, JsonNode> entry : map.properties()) {
       String name = entry.getValue().asText();
-      if (name.isEmpty() || name.contains("/") || name.contains("\\") || name.startsWith("..")) {
+      if (!FILE_NAME.matcher(name).matches()) { // no other folder's, and none that no disk takes
         throw new IOException(
-            index + ": got " + entry.getValue() + " for " + entry.getKey() + "; need a file name");
+            index
+                + ": got "
+                + excerpt(entry.getValue())
+                + " for "
+                + excerpt(entry.getKey())
+                + "; need a file name of letters, digits, dots and dashes");
       }
       SafeTensors shard = shards.get(name);
       if (shard == null) {
@@ -235,7 +253,7 @@ public final class HuggingFaceFolder implements AutoCloseable {
                   + ": "
                   + shard.getKey()
                   + " has "
-                  + name
+                  + excerpt(name)
                   + " "
                   + shard.getValue().entry(name).shape()
                   + ", which the index does not place there; need both of one model");
@@ -258,7 +276,12 @@ public final class HuggingFaceFolder implements AutoCloseable {
     }
     if (tensors.put(plain, tensor) != null) {
       throw new IOException(
-          path + ": " + plain + " stands twice, with " + PREFIX + " and without; need one");
+          path
+              + ": "
+              + excerpt(plain)
+              + " stands twice, with "
+              + PREFIX
+              + " and without; need one");
     }
   }
 
@@ -283,6 +306,7 @@ public final class HuggingFaceFolder implements AutoCloseable {
       table.bytes().unload();
       var _ = tensors.remove(HEAD);
     }
+    requireLayers();
     check(path, HuggingFaceNames.shapes(config), tensors);
     for (Map.Entry<String, HostTensor> entry : tensors.entrySet()) {
       switch (entry.getValue().dtype()) {
@@ -291,11 +315,24 @@ public final class HuggingFaceFolder implements AutoCloseable {
             throw new IOException(
                 path
                     + ": "
-                    + entry.getKey()
+                    + excerpt(entry.getKey())
                     + " is "
                     + entry.getValue()
                     + "; need F32, F16 or BF16");
       }
+    }
+  }
+
+  // Each has tensors of its own: a config cannot make us count to two thousand million.
+  private void requireLayers() throws IOException {
+    if (config.layers() > tensors.size()) {
+      throw new IOException(
+          path
+              + ": n_layer too large; got "
+              + config.layers()
+              + " for "
+              + tensors.size()
+              + " tensors; need both of one model");
     }
   }
 
@@ -315,7 +352,7 @@ public final class HuggingFaceFolder implements AutoCloseable {
     tensors.forEach(
         (name, stored) -> {
           if (!needed.containsKey(name)) {
-            faults.add("extra " + name + " " + stored.shape());
+            faults.add("extra " + excerpt(name) + " " + stored.shape());
           }
         });
     if (!faults.isEmpty()) {

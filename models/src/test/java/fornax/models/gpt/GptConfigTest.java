@@ -44,6 +44,15 @@ class GptConfigTest {
   }
 
   @Test
+  void parameterCount_thatNoLongHolds_isAnError() {
+    int most = Integer.MAX_VALUE;
+    var config = new GptConfig(1, 1, 1, 1, most, 0);
+    assertThrows(ArithmeticException.class, config::parameterCount);
+    var layers = new GptConfig(1, 1, most, 1, 1 << 20, 0);
+    assertThrows(ArithmeticException.class, layers::parameterCount);
+  }
+
+  @Test
   void parameterCount_isWhatAModelHas() {
     var config = new GptConfig(13, 7, 3, 2, 10, 0);
     try (var backend = new ReferenceBackend();

@@ -21,12 +21,14 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.regex.Matcher;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /// The tiny GPT-2 in Hugging Face's folders of all forms, against PyTorch's double precision.
 class HuggingFaceFolderTest {
@@ -220,6 +222,41 @@ class HuggingFaceFolderTest {
     assertTrue(text.contains(before), text);
     Files.writeString(config, text.replace(before, after));
     assertFault(message);
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "../model.safetensors",
+        "/etc/passwd",
+        "..",
+        ".",
+        ".hidden",
+        "",
+        "a/b",
+        "a\\\\b",
+        "a\\u0000b",
+        "\\ud800",
+        "a\\nb",
+        "C:x"
+      })
+  void index_namesNoOtherFoldersFile_andNoneThatNoDiskTakes(String name) throws IOException {
+    TinyGpt2.writeShards(folder);
+    Path index = folder.resolve("model.safetensors.index.json");
+    String good = Files.readString(index);
+    Files.writeString(
+        index,
+        good.replaceFirst("model-00002-of-00003.safetensors", Matcher.quoteReplacement(name)));
+    assertFault("need a file name of letters, digits, dots and dashes");
+  }
+
+  @Test
+  void config_ofMoreLayersThanThereAreTensors_costsNothing() throws IOException {
+    TinyGpt2.write(folder);
+    Path config = folder.resolve("config.json");
+    String good = Files.readString(config);
+    Files.writeString(config, good.replaceFirst("\"n_layer\": *\\d+", "\"n_layer\":2147483647"));
+    assertFault("n_layer too large; got 2147483647 for ");
   }
 
   @Test
