@@ -42,6 +42,28 @@ public final class Settings {
     return !"false".equals(System.getProperty("fornax.vector"));
   }
 
+  /// What multiplies BF16 matrices on the CPU. F32 products are always our own kernels'.
+  public enum CpuMatmul {
+    /// oneDNN where it is on the class path and the processor has BF16 instructions, else Java
+    AUTO,
+    /// our own kernels, in F32 arithmetic
+    JAVA,
+    /// oneDNN, which must be there
+    ONEDNN
+  }
+
+  /// `-Dfornax.cpu.matmul=auto|java|onednn`: what multiplies BF16 matrices on the CPU; auto if
+  /// unset.
+  public static CpuMatmul cpuMatmul() {
+    String value = System.getProperty("fornax.cpu.matmul", "auto");
+    try {
+      return CpuMatmul.valueOf(value.toUpperCase(Locale.ROOT));
+    } catch (IllegalArgumentException _) {
+      throw new IllegalArgumentException(
+          "-Dfornax.cpu.matmul: unknown; got " + value + "; need auto, java or onednn");
+    }
+  }
+
   /// `-Dfornax.profile=true`: devices that are opened measure the time of each kernel (see
   /// [Backend#kernelTimes()]).
   public static boolean profile() {

@@ -30,14 +30,20 @@ import org.jspecify.annotations.Nullable;
 /// compilation.
 final class CpuBackend implements Backend {
   private final Workers workers;
+  private final MatmulProvider products;
   private final Memory memory = new Memory("cpu", new HostBlocks(), Settings.memoryLimit());
 
   CpuBackend(int threads) {
     this.workers = new Workers(threads);
+    this.products = new MatmulProvider(workers);
   }
 
   Workers workers() {
     return workers;
+  }
+
+  void multiply(MatmulArgs args) {
+    products.run(args);
   }
 
   @Override

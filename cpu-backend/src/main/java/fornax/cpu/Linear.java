@@ -29,7 +29,7 @@ final class Linear {
     }
     MatmulArgs args = args(a, w, y);
     args.accumulate = accumulate;
-    Matmul.run(b.workers(), args);
+    b.multiply(args);
   }
 
   // A result that is not contiguous along its rows: yᵀ = wᵀ·aᵀ, or a copy.
@@ -145,7 +145,7 @@ final class Linear {
     if (before != null) {
       args.preActivation = view(before);
     }
-    Matmul.run(b.workers(), args);
+    b.multiply(args);
   }
 
   /// `dBefore = dy ⊙ activation′`, and its sum over rows while a row is still in the cache.

@@ -35,6 +35,11 @@ final class MatmulArgs {
   }
 
   boolean hasEpilogue() {
-    return bias != null || activation != Activation.NONE || preActivation != null || y.bfloat16;
+    return bias != null || hasActivation() || y.bfloat16;
+  }
+
+  /// Whether there is more to do with a sum than to store it.
+  boolean hasActivation() {
+    return activation != Activation.NONE || preActivation != null;
   }
 }

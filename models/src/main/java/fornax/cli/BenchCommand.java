@@ -1,5 +1,6 @@
 package fornax.cli;
 
+import fornax.backend.Settings.CpuMatmul;
 import fornax.nn.Precision;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -30,6 +31,7 @@ import picocli.CommandLine.Spec;
     })
 final class BenchCommand extends Command {
   private static final String THREADS = "fornax.threads"; // read by Settings
+  private static final String MATMUL = "fornax.cpu.matmul"; // likewise
   private static final String EVERY_SUITE = "";
 
   private final Output output;
@@ -87,6 +89,14 @@ final class BenchCommand extends Command {
   @Nullable Precision precision;
 
   @Option(
+      names = "--matmul",
+      paramLabel = "NAME",
+      order = 6,
+      converter = MatmulOption.class,
+      description = MatmulOption.DESCRIPTION)
+  @Nullable CpuMatmul matmul;
+
+  @Option(
       names = "--steps",
       paramLabel = "N",
       order = 7,
@@ -122,6 +132,10 @@ final class BenchCommand extends Command {
                         "bench: the benchmarks are not on the class path; need a checkout of the"
                             + " sources, where ./fornax bench builds them"));
     String before = System.getProperty(THREADS);
+    String matmulBefore = System.getProperty(MATMUL);
+    if (matmul != null) {
+      System.setProperty(MATMUL, matmul.name());
+    }
     if (threads != null) {
       System.setProperty(THREADS, String.valueOf(threads));
     }
@@ -134,11 +148,8 @@ final class BenchCommand extends Command {
           ? runner.guard(setup, accept)
           : runner.suites(setup, regex == null ? EVERY_SUITE : regex, json);
     } finally {
-      if (before == null) {
-        System.clearProperty(THREADS);
-      } else {
-        System.setProperty(THREADS, before);
-      }
+      OpenDevice.restore(THREADS, before);
+      OpenDevice.restore(MATMUL, matmulBefore);
     }
   }
 

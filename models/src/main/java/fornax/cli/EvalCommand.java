@@ -1,5 +1,6 @@
 package fornax.cli;
 
+import fornax.backend.Settings.CpuMatmul;
 import fornax.data.EvaluationBatches;
 import fornax.data.Texts;
 import fornax.data.TokenDataset;
@@ -82,6 +83,14 @@ final class EvalCommand extends Command {
   Precision precision = Precision.F32;
 
   @Option(
+      names = "--matmul",
+      paramLabel = "NAME",
+      order = 6,
+      converter = MatmulOption.class,
+      description = MatmulOption.DESCRIPTION)
+  @Nullable CpuMatmul matmul;
+
+  @Option(
       names = "--json",
       order = 7,
       description =
@@ -105,7 +114,7 @@ final class EvalCommand extends Command {
         known
             ? TokenDataset.of(tokens, length).evaluationBatches(rows)
             : EvaluationBatches.of(tokens, rows, length);
-    try (var opened = OpenDevice.open(device, threads, output.err());
+    try (var opened = OpenDevice.open(device, threads, matmul, false, output.err());
         Gpt model = from.model(opened, precision)) {
       print(Evaluation.of(model, batches), known);
     }

@@ -1,5 +1,6 @@
 package fornax.cli;
 
+import fornax.backend.Settings.CpuMatmul;
 import fornax.models.gpt.Gpt;
 import fornax.models.gpt.Sampling;
 import fornax.nn.Precision;
@@ -108,6 +109,14 @@ final class GenerateCommand extends Command {
   Precision precision = Precision.F32;
 
   @Option(
+      names = "--matmul",
+      paramLabel = "NAME",
+      order = 10,
+      converter = MatmulOption.class,
+      description = MatmulOption.DESCRIPTION)
+  @Nullable CpuMatmul matmul;
+
+  @Option(
       names = "--repetition-penalty",
       paramLabel = "P",
       order = 11,
@@ -152,7 +161,7 @@ final class GenerateCommand extends Command {
       samplings.add(first.withSeed(seed + i));
     }
     PrintStream out = output.out();
-    try (var opened = OpenDevice.open(device, threads, output.err());
+    try (var opened = OpenDevice.open(device, threads, matmul, false, output.err());
         Gpt model = from.model(opened, precision)) {
       List<StringBuilder> texts = new ArrayList<>(); // of the samples behind the first
       List<StopStrings> ends = new ArrayList<>();

@@ -4,34 +4,33 @@ import com.google.errorprone.annotations.MustBeClosed;
 import fornax.backend.Backend;
 import fornax.backend.Backends;
 import fornax.backend.DeviceInfo;
+import fornax.backend.Settings.CpuMatmul;
 import fornax.models.gpt.GptConfig;
 import fornax.nn.Precision;
 import java.io.PrintStream;
+import java.util.HashMap;
+import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /// The device that a command works on.
 final class OpenDevice implements AutoCloseable {
   private static final String THREADS = "fornax.threads"; // read by Settings
   private static final String PROFILE = "fornax.profile"; // likewise
+  private static final String MATMUL = "fornax.cpu.matmul"; // likewise
   private static final int TRAINING_BYTES = 16; // parameter, gradient and AdamW's two moments
   private static final int INFERENCE_BYTES = 4;
   private static final int COPY_BYTES = 2; // in bf16
 
   private final Backend backend;
   private final DeviceInfo info;
-  private final @Nullable String threadsBefore;
-  private final @Nullable String profileBefore;
+  private final Map<String, @Nullable String> before;
 
-  private OpenDevice(
-      Backend backend,
-      DeviceInfo info,
-      @Nullable String threadsBefore,
-      @Nullable String profileBefore) {
+  private OpenDevice(Backend backend, DeviceInfo info, Map<String, @Nullable String> before) {
     this.backend = backend;
     this.info = info;
-    this.threadsBefore = threadsBefore;
-    this.profileBefore = profileBefore;
+    this.before = before;
   }
 
   /// Opens `device` and says to `err` which one it is and, for `auto`, why not a better one.
@@ -40,30 +39,39 @@ final class OpenDevice implements AutoCloseable {
   /// @throws fornax.backend.DeviceException if there is no such device
   @MustBeClosed
   static OpenDevice open(String device, @Nullable Integer threads, PrintStream err) {
-    return open(device, threads, false, err);
+    return open(device, threads, null, false, err);
   }
 
   /// The same.
   ///
+  /// @param matmul what multiplies BF16 matrices on the CPU; null: as set already
   /// @param profile whether the device is to measure the time of its kernels
   @MustBeClosed
   static OpenDevice open(
-      String device, @Nullable Integer threads, boolean profile, PrintStream err) {
-    String threadsBefore = System.getProperty(THREADS);
-    String profileBefore = System.getProperty(PROFILE);
-    if (threads != null) {
-      System.setProperty(THREADS, String.valueOf(threads));
-    }
-    if (profile) {
-      System.setProperty(PROFILE, "true");
+      String device,
+      @Nullable Integer threads,
+      @Nullable CpuMatmul matmul,
+      boolean profile,
+      PrintStream err) {
+    Map<String, @Nullable String> before = new HashMap<>();
+    for (String property : List.of(THREADS, MATMUL, PROFILE)) {
+      before.put(property, System.getProperty(property));
     }
     try {
+      if (threads != null) {
+        System.setProperty(THREADS, String.valueOf(threads));
+      }
+      if (matmul != null) {
+        System.setProperty(MATMUL, matmul.name());
+      }
+      if (profile) {
+        System.setProperty(PROFILE, "true");
+      }
       Backends.Opened opened = Backends.open(device);
       err.println(opened.reason());
-      return new OpenDevice(opened.backend(), opened.device(), threadsBefore, profileBefore);
+      return new OpenDevice(opened.backend(), opened.device(), before);
     } catch (Throwable e) {
-      restore(THREADS, threadsBefore);
-      restore(PROFILE, profileBefore);
+      before.forEach(OpenDevice::restore);
       throw e;
     }
   }
@@ -115,7 +123,7 @@ final class OpenDevice implements AutoCloseable {
     }
   }
 
-  private static void restore(String property, @Nullable String before) {
+  static void restore(String property, @Nullable String before) {
     if (before == null) {
       System.clearProperty(property);
     } else {
@@ -126,7 +134,6 @@ final class OpenDevice implements AutoCloseable {
   @Override
   public void close() {
     backend.close();
-    restore(THREADS, threadsBefore);
-    restore(PROFILE, profileBefore);
+    before.forEach(OpenDevice::restore);
   }
 }

@@ -1,5 +1,6 @@
 package fornax.cli;
 
+import fornax.backend.Settings.CpuMatmul;
 import fornax.data.CharTokenizer;
 import fornax.data.Gpt2Tokenizer;
 import fornax.data.Texts;
@@ -53,6 +54,7 @@ final class TrainCommand extends Command {
           "--data",
           "--device",
           "--threads",
+          "--matmul",
           "--json",
           "--profile",
           "--check-numerics",
@@ -142,6 +144,14 @@ final class TrainCommand extends Command {
               + " Default: f32.")
   Precision precision = Precision.F32;
 
+  @Option(
+      names = "--matmul",
+      paramLabel = "NAME",
+      order = 9,
+      converter = MatmulOption.class,
+      description = MatmulOption.DESCRIPTION)
+  @Nullable CpuMatmul matmul;
+
   @ArgGroup(validate = false, order = 10, heading = "%nThe model (default: the preset's):%n")
   ModelOptions model = new ModelOptions();
 
@@ -188,7 +198,7 @@ final class TrainCommand extends Command {
     TokenDataset dataset = TokenDataset.of(tokens.encode(text), sizes.context());
     GptConfig config = sizes.withVocabulary(tokens.vocabularySize());
     String on = or(device, "auto");
-    try (var opened = OpenDevice.open(on, threads, reports.profile, output.err())) {
+    try (var opened = OpenDevice.open(on, threads, matmul, reports.profile, output.err())) {
       safety.apply(opened.backend());
       opened.requireMemoryToTrain(config, precision);
       try (var gpt = new Gpt(config, Weights.on(opened.backend(), seed));
@@ -244,7 +254,7 @@ final class TrainCommand extends Command {
     }
     TokenDataset dataset = TokenDataset.of(from.tokenizer().encode(text), config.model().context());
     String on = or(device, config.device().split(",", 2)[0]);
-    try (var opened = OpenDevice.open(on, threads, reports.profile, output.err())) {
+    try (var opened = OpenDevice.open(on, threads, matmul, reports.profile, output.err())) {
       safety.apply(opened.backend());
       opened.requireMemoryToTrain(config.model(), options.precision());
       try (var gpt = new Gpt(config.model(), Weights.zeros(opened.backend(), options.seed()));

@@ -94,6 +94,7 @@ class BadInputTest {
     "--sample-every, -1, at least 0",
     "--warmup, -1, at least 0",
     "--precision, f8, 'need f32, tf32 or bf16'",
+    "--matmul, native, 'need auto, java or onednn'",
     "--schedule, sine, 'need cosine, linear, wsd or constant'",
     "--label-smoothing, 1, below 1",
     "--checkpoint-every, -1, at least 0",
