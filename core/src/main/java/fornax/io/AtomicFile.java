@@ -3,6 +3,7 @@ package fornax.io;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.WritableByteChannel;
 import java.nio.charset.StandardCharsets;
@@ -44,8 +45,12 @@ public final class AtomicFile {
             "." + name + "." + ProcessHandle.current().pid() + "-" + System.nanoTime() + ".tmp");
     try (var out =
         FileChannel.open(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
-      contents.writeTo(out);
-      out.force(true);
+      contents.writeTo(new Named(target, out));
+      try {
+        out.force(true);
+      } catch (IOException e) {
+        throw unwritten(target, e);
+      }
     } catch (FileSystemException e) {
       boolean _ = Files.deleteIfExists(temporary);
       throw e.getFile() != null && e.getFile().equals(temporary.toString()) ? named(target, e) : e;
@@ -77,6 +82,41 @@ public final class AtomicFile {
       while (chunk.hasRemaining()) {
         var _ = out.write(chunk);
       }
+    }
+  }
+
+  /// What a disk says that is full or broken, with the file's name, which it leaves out.
+  private static FileSystemException unwritten(Path target, IOException fault) {
+    var named =
+        new FileSystemException(
+            target.toString(),
+            null,
+            "cannot be written: " + fault.getMessage() + "; what was there before is kept");
+    named.initCause(fault);
+    return named;
+  }
+
+  /// A channel whose faults bear the name of the file.
+  private record Named(Path target, FileChannel out) implements WritableByteChannel {
+    @Override
+    public int write(ByteBuffer bytes) throws IOException {
+      try {
+        return out.write(bytes);
+      } catch (ClosedChannelException e) {
+        throw e;
+      } catch (IOException e) {
+        throw unwritten(target, e);
+      }
+    }
+
+    @Override
+    public boolean isOpen() {
+      return out.isOpen();
+    }
+
+    @Override
+    public void close() throws IOException {
+      out.close();
     }
   }
 

@@ -3,17 +3,21 @@ package fornax.train;
 import com.google.errorprone.annotations.MustBeClosed;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileSystemException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 
 /// A file of JSON objects, one a line. A line is in the file when [#append] returns, so that what
 /// runs beside can follow it and an interrupted run loses none.
 public final class MetricsLog implements AutoCloseable {
+  private final Path path;
   private final FileChannel file;
 
-  private MetricsLog(FileChannel file) {
+  private MetricsLog(Path path, FileChannel file) {
+    this.path = path;
     this.file = file;
   }
 
@@ -27,7 +31,7 @@ public final class MetricsLog implements AutoCloseable {
       var _ = file.truncate(keptBytes);
       var _ = file.truncate(lastLineEnd(file));
       var _ = file.position(file.size());
-      return new MetricsLog(file);
+      return new MetricsLog(path, file);
     } catch (Throwable e) {
       file.close();
       throw e;
@@ -41,16 +45,34 @@ public final class MetricsLog implements AutoCloseable {
   public void append(Object metrics) throws IOException {
     String line = RunFolder.JSON.writeValueAsString(metrics) + "\n";
     ByteBuffer bytes = ByteBuffer.wrap(line.getBytes(StandardCharsets.UTF_8));
-    while (bytes.hasRemaining()) {
-      var _ = file.write(bytes);
+    try {
+      while (bytes.hasRemaining()) {
+        var _ = file.write(bytes);
+      }
+    } catch (ClosedChannelException e) {
+      throw e;
+    } catch (IOException e) {
+      throw unwritten(e);
     }
+  }
+
+  /// What a full disk says, with the file's name.
+  private FileSystemException unwritten(IOException fault) {
+    var named =
+        new FileSystemException(path.toString(), null, "cannot be written: " + fault.getMessage());
+    named.initCause(fault);
+    return named;
   }
 
   /// Forces what was appended to the disk; returns how long the file is.
   ///
   /// @throws IOException if it cannot be written
   public long force() throws IOException {
-    file.force(true);
+    try {
+      file.force(true);
+    } catch (IOException e) {
+      throw unwritten(e);
+    }
     return file.position();
   }
 
