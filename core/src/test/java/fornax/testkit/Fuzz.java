@@ -166,10 +166,12 @@ public final class Fuzz {
   }
 
   /// Reads the seeds, and then `-Dfornax.fuzz.inputs` others (4,000 where that is not set), made by
-  /// chance from `-Dfornax.fuzz.seed`; prints what it came to.
+  /// chance from `-Dfornax.fuzz.seed`, but for at most `-Dfornax.fuzz.seconds`; prints what it came
+  /// to.
   ///
   /// @throws AssertionError at the first fault
   public void run() {
+    long most = Long.getLong("fornax.fuzz.seconds", Long.MAX_VALUE / 1_000_000_000L);
     int inputs = Integer.getInteger("fornax.fuzz.inputs", DEFAULT_INPUTS);
     var mutator = new Mutator(Long.getLong("fornax.fuzz.seed", 42), words);
     List<byte[]> corpus = new ArrayList<>(seeds);
@@ -183,7 +185,10 @@ public final class Fuzz {
     }
     watch();
     long start = System.nanoTime();
-    for (int i = 0; i < inputs; i++) {
+    int made = 0;
+    while (made < inputs
+        && (made % 256 != 0 || System.nanoTime() - start < most * 1_000_000_000L)) {
+      made++;
       byte[] input = mutator.next(corpus, seeds.size());
       Exception refusal = check(input);
       if (refusal == null) {
@@ -198,9 +203,9 @@ public final class Fuzz {
         "fuzz: %-16s %,10d inputs, %,7.0f/s; %4.1f %% taken, refused for %d reasons; at most %.0f"
             + " ms and %.0f %% of the memory allowed%n",
         name,
-        inputs,
-        inputs / seconds,
-        100.0 * taken / inputs,
+        made,
+        made / seconds,
+        100.0 * taken / made,
         reasons.size(),
         worstNanos / 1e6,
         100 * worstShare);
