@@ -1,10 +1,12 @@
 package fornax.cli;
 
 import com.google.errorprone.annotations.MustBeClosed;
+import fornax.data.HuggingFaceTokenizers;
 import fornax.data.Tokenizer;
 import fornax.io.SafeTensors;
 import fornax.models.gpt.Gpt;
 import fornax.models.gpt.GptConfig;
+import fornax.models.gpt.HuggingFaceFolder;
 import fornax.nn.Precision;
 import fornax.nn.Weights;
 import fornax.train.Checkpoints;
@@ -15,14 +17,19 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import org.jspecify.annotations.Nullable;
 
-/// A run's weights, read back: checked before anything is built from them.
-record Checkpoint(RunFolder folder, RunConfig config, Tokenizer tokenizer) {
-  /// Opens the folder of a run or of one of its checkpoints. Of a run that has not ended it is the
-  /// newest checkpoint.
+/// A trained model's files: checked before anything is built from them.
+///
+/// @param path the folder of a run, of a checkpoint, or of a Hugging Face model
+record Checkpoint(Path path, RunConfig config, Tokenizer tokenizer) {
+  /// Opens the folder of a run, of one of its checkpoints, or of a Hugging Face GPT-2. Of a run
+  /// that has not ended it is the newest checkpoint.
   ///
-  /// @throws IOException if the folder is no run's, or a file in it is missing, corrupt, or not of
-  ///   the same run as the others
+  /// @throws IOException if the folder is none of these, or a file in it is missing, corrupt, or
+  ///   not of the same model as the others
   static Checkpoint open(Path path) throws IOException {
+    if (HuggingFaceFolder.isOne(path)) {
+      return openHuggingFace(path);
+    }
     if (Checkpoints.isOne(path)) {
       Checkpoints.verify(path);
       return read(path);
@@ -30,6 +37,22 @@ record Checkpoint(RunFolder folder, RunConfig config, Tokenizer tokenizer) {
     RunFolder folder = RunFolder.open(path);
     Path newest = Files.isRegularFile(folder.model()) ? null : folder.checkpoints().newest(false);
     return read(newest == null ? path : newest);
+  }
+
+  private static Checkpoint openHuggingFace(Path path) throws IOException {
+    GptConfig config;
+    try (var files = HuggingFaceFolder.open(path)) {
+      config = files.config();
+    }
+    Tokenizer tokenizer = HuggingFaceTokenizers.read(path);
+    if (tokenizer == null) {
+      throw new UserException(
+          "checkpoint: no tokenizer in "
+              + path
+              + "; need vocab.json and merges.txt, or tokenizer.json, beside the weights");
+    }
+    ConvertCommand.requireSize(tokenizer, config, path);
+    return new Checkpoint(path, ConvertCommand.imported(config, path), tokenizer);
   }
 
   /// The same where checksums have been verified or there are none.
@@ -54,7 +77,7 @@ record Checkpoint(RunFolder folder, RunConfig config, Tokenizer tokenizer) {
               + "; need the weights of a run; was it stopped before the first were saved?");
     }
     requireSize(folder.model(), config.model());
-    return new Checkpoint(folder, config, tokenizer);
+    return new Checkpoint(path, config, tokenizer);
   }
 
   /// Told from the file's header, so that a wrong config cannot make us build a giant.
@@ -93,13 +116,26 @@ record Checkpoint(RunFolder folder, RunConfig config, Tokenizer tokenizer) {
     device.requireMemoryToRun(config.model(), precision);
     var model = new Gpt(config.model(), Weights.zeros(device.backend(), config.training().seed()));
     try {
-      var _ = model.load(folder.model());
+      load(model);
       model.computeIn(precision);
       model.eval();
       return model;
     } catch (Throwable e) {
       model.close();
       throw e;
+    }
+  }
+
+  /// Gives the parameters of `model`, which is of this config's sizes, the values in the files.
+  ///
+  /// @throws IOException if they are corrupt or not of this model
+  void load(Gpt model) throws IOException {
+    if (HuggingFaceFolder.isOne(path)) {
+      try (var files = HuggingFaceFolder.open(path)) {
+        files.load(model);
+      }
+    } else {
+      var _ = model.load(RunFolder.open(path).model());
     }
   }
 
@@ -115,7 +151,7 @@ record Checkpoint(RunFolder folder, RunConfig config, Tokenizer tokenizer) {
               + "; need at most "
               + most
               + ", which "
-              + folder
+              + path
               + " was trained with");
     }
     return asked == null ? most : asked;

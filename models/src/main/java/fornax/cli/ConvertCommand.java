@@ -108,15 +108,8 @@ final class ConvertCommand extends Command {
     try (var folder = HuggingFaceFolder.open(source)) {
       GptConfig config = folder.config();
       Tokenizer tokenizer = HuggingFaceTokenizers.read(source);
-      if (tokenizer != null && tokenizer.vocabularySize() != config.vocabulary()) {
-        throw new UserException(
-            "convert: tokenizer of another size; got "
-                + tokenizer.vocabularySize()
-                + " tokens in "
-                + source
-                + "; need "
-                + config.vocabulary()
-                + ", the vocab_size of its config.json");
+      if (tokenizer != null) {
+        requireSize(tokenizer, config, source);
       }
       requireNew("--to", target);
       RunFolder run = RunFolder.at(target);
@@ -124,9 +117,7 @@ final class ConvertCommand extends Command {
         tokenizer.save(run.tokenizer());
       }
       SafeTensors.write(run.model(), folder.floatTensors(), Map.of("format", "pt"));
-      run.writeConfig(
-          new RunConfig(
-              IMPORTED, config, List.of(), RunConfig.sha256(""), training(), source.toString()));
+      run.writeConfig(imported(config, source));
       report(config, target);
       if (tokenizer == null) {
         output
@@ -138,6 +129,26 @@ final class ConvertCommand extends Command {
                     + " tokenizer.json, and convert again");
       }
     }
+  }
+
+  /// @throws UserException if the tokenizer is not the model's
+  static void requireSize(Tokenizer tokenizer, GptConfig config, Path source) {
+    if (tokenizer.vocabularySize() != config.vocabulary()) {
+      throw new UserException(
+          "tokenizer: of another size; got "
+              + tokenizer.vocabularySize()
+              + " tokens in "
+              + source
+              + "; need "
+              + config.vocabulary()
+              + ", the vocab_size of its config.json");
+    }
+  }
+
+  /// The config of a model that was trained elsewhere.
+  static RunConfig imported(GptConfig config, Path source) {
+    return new RunConfig(
+        IMPORTED, config, List.of(), RunConfig.sha256(""), training(), source.toString());
   }
 
   /// What config.json must say of training, though there was none here: one step of the usual kind.

@@ -2,7 +2,6 @@ package fornax.cli;
 
 import fornax.backend.Settings.CpuMatmul;
 import fornax.data.EvaluationBatches;
-import fornax.data.Texts;
 import fornax.data.TokenDataset;
 import fornax.models.gpt.Gpt;
 import fornax.nn.Precision;
@@ -39,7 +38,7 @@ final class EvalCommand extends Command {
       paramLabel = "DIR",
       required = true,
       order = 1,
-      description = "The folder of a run, as fornax train prints it.")
+      description = "The folder of a run, as fornax train prints it, or of a Hugging Face GPT-2.")
   @Nullable Path checkpoint;
 
   @Option(
@@ -106,17 +105,18 @@ final class EvalCommand extends Command {
     Checkpoint from = Checkpoint.open(required(checkpoint));
     RunConfig config = from.config();
     int length = from.context(context);
-    String text = Texts.load(data == null ? config.data() : data);
-    int[] tokens = from.tokenizer().encode(text);
-    boolean known = RunConfig.sha256(text).equals(config.textSha256());
-    int rows = config.training().batch();
-    EvaluationBatches batches =
-        known
-            ? TokenDataset.of(tokens, length).evaluationBatches(rows)
-            : EvaluationBatches.of(tokens, rows, length);
-    try (var opened = OpenDevice.open(device, threads, matmul, false, output.err());
-        Gpt model = from.model(opened, precision)) {
-      print(Evaluation.of(model, batches), known);
+    List<String> sources = data == null ? config.data() : data;
+    try (var text = TrainingText.read(sources, _ -> from.tokenizer(), true, output)) {
+      boolean known = text.textSha256().equals(config.textSha256());
+      int rows = config.training().batch();
+      EvaluationBatches batches =
+          known
+              ? TokenDataset.of(text.tokens(), length).evaluationBatches(rows)
+              : EvaluationBatches.of(text.tokens(), rows, length);
+      try (var opened = OpenDevice.open(device, threads, matmul, false, output.err());
+          Gpt model = from.model(opened, precision)) {
+        print(Evaluation.of(model, batches), known);
+      }
     }
     return ExitCode.OK;
   }

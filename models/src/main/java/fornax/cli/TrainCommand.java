@@ -1,10 +1,9 @@
 package fornax.cli;
 
 import fornax.backend.Settings.CpuMatmul;
-import fornax.data.CharTokenizer;
-import fornax.data.Gpt2Tokenizer;
-import fornax.data.Texts;
 import fornax.data.TokenDataset;
+import fornax.data.TokenizedText;
+import fornax.data.TokenizedText.Scan;
 import fornax.data.Tokenizer;
 import fornax.models.gpt.Gpt;
 import fornax.models.gpt.GptConfig;
@@ -21,6 +20,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.ArgGroup;
@@ -44,6 +44,7 @@ import picocli.CommandLine.Spec;
       "  fornax train --data notes.txt letters.txt --steps 500 --out runs/mine",
       "  fornax train --preset baby --device cuda",
       "  fornax train --resume runs/mine",
+      "  fornax train --from runs/mine --data more.txt",
       "  fornax train --layers 2 --width 64 --heads 2 --json 2>/dev/null"
     })
 final class TrainCommand extends Command {
@@ -60,7 +61,10 @@ final class TrainCommand extends Command {
           "--check-numerics",
           "--skip-nonfinite",
           "--memory-limit",
+          "--no-cache",
           "--verbose");
+  private static final Set<String> NOT_WITH_FROM =
+      Set.of("--preset", "--tokenizer", "--context", "--layers", "--heads", "--width");
 
   private final Output output;
 
@@ -85,11 +89,12 @@ final class TrainCommand extends Command {
 
   @Option(
       names = "--tokenizer",
-      paramLabel = "NAME",
+      paramLabel = "NAME|DIR",
       order = 3,
       description =
-          "char (one token for each character) or gpt2 (GPT-2's byte pairs). Default: char for"
-              + " nano and baby, gpt2 for the others.")
+          "char (one token for each character), gpt2 (GPT-2's byte pairs), or a folder with a"
+              + " tokenizer.json, as fornax tokenizer train makes it. Default: char for nano and"
+              + " baby, gpt2 for the others.")
   @Nullable String tokenizer;
 
   @Option(
@@ -152,6 +157,23 @@ final class TrainCommand extends Command {
       description = MatmulOption.DESCRIPTION)
   @Nullable CpuMatmul matmul;
 
+  @Option(
+      names = "--from",
+      paramLabel = "DIR",
+      order = 9,
+      description =
+          "Begin with the weights and the tokenizer in DIR, of a run or of a Hugging Face GPT-2, in"
+              + " place of random ones; --lr is then a tenth of what it would be, --steps 500.")
+  @Nullable Path from;
+
+  @Option(
+      names = "--no-cache",
+      order = 9,
+      description =
+          "Don't keep the tokens of a text of 16 million characters and more, in"
+              + " ~/.cache/fornax/tokens, for the next time.")
+  boolean noCache;
+
   @ArgGroup(validate = false, order = 10, heading = "%nThe model (default: the preset's):%n")
   ModelOptions model = new ModelOptions();
 
@@ -186,31 +208,53 @@ final class TrainCommand extends Command {
   }
 
   private int begin() throws IOException {
-    Recipe defaults = recipe();
+    Checkpoint start = from == null ? null : start(from);
+    Recipe defaults = start == null ? recipe() : Recipe.goingOn(start.config().model());
     GptConfig sizes = model.sizes(defaults.sizes());
     TrainOptions options = options(defaults);
     requireIndexable(options.batch(), sizes.context());
-    boolean characters =
-        isOneOf("--tokenizer", or(tokenizer, defaults.tokenizer()), "char", "gpt2");
     List<String> sources = data == null ? List.of("dickens") : data;
-    String text = Texts.load(sources);
-    Tokenizer tokens = characters ? CharTokenizer.of(text) : new Gpt2Tokenizer();
-    TokenDataset dataset = TokenDataset.of(tokens.encode(text), sizes.context());
+    Function<Scan, Tokenizer> choice =
+        start == null
+            ? TrainingText.tokenizer(or(tokenizer, defaults.tokenizer()))
+            : _ -> start.tokenizer();
+    try (var text = TrainingText.read(sources, choice, !noCache, output)) {
+      return begin(start, sizes, options, sources, text);
+    }
+  }
+
+  private int begin(
+      @Nullable Checkpoint start,
+      GptConfig sizes,
+      TrainOptions options,
+      List<String> sources,
+      TokenizedText text)
+      throws IOException {
+    Tokenizer tokens = text.tokenizer();
+    TokenDataset dataset = TokenDataset.of(text.tokens(), sizes.context());
     GptConfig config = sizes.withVocabulary(tokens.vocabularySize());
+    String name = start == null ? preset : start.config().preset();
     String on = or(device, "auto");
     try (var opened = OpenDevice.open(on, threads, matmul, reports.profile, output.err())) {
       safety.apply(opened.backend());
       opened.requireMemoryToTrain(config, precision);
-      try (var gpt = new Gpt(config, Weights.on(opened.backend(), seed));
+      Weights weights =
+          start == null
+              ? Weights.on(opened.backend(), seed)
+              : Weights.zeros(opened.backend(), seed);
+      try (var gpt = new Gpt(config, weights);
           var trainer = new Trainer(gpt, dataset, options)) {
+        if (start != null) {
+          start.load(gpt);
+          output.err().println("from: " + start.path());
+        }
         safety.apply(trainer);
         RunFolder folder =
-            out == null ? RunFolder.create(Path.of("runs"), preset) : RunFolder.at(out);
+            out == null ? RunFolder.create(Path.of("runs"), name) : RunFolder.at(out);
         // An earlier run's weights must not be taken for those of this config.
         boolean _ = Files.deleteIfExists(folder.model());
         folder.checkpoints().clear();
-        var all =
-            new RunConfig(preset, config, sources, RunConfig.sha256(text), options, opened.id());
+        var all = new RunConfig(name, config, sources, text.textSha256(), options, opened.id());
         folder.writeConfig(all);
         tokens.save(folder.tokenizer());
         var run = new TrainingRun(opened.backend(), gpt, tokens, dataset, all, folder);
@@ -243,16 +287,30 @@ final class TrainCommand extends Command {
               + done
               + " steps");
     }
-    String text = Texts.load(data == null ? config.data() : data);
-    if (!RunConfig.sha256(text).equals(config.textSha256())) {
-      throw new UserException(
-          "--resume: the text is another one; got "
-              + (data == null ? config.data() : data)
-              + " with another SHA-256 than "
-              + newest
-              + " was trained on; need that text; --data tells where it is now");
+    List<String> sources = data == null ? config.data() : data;
+    Function<Scan, Tokenizer> ofThatText =
+        scan -> {
+          if (!scan.sha256().equals(config.textSha256())) {
+            throw new UserException(
+                "--resume: the text is another one; got "
+                    + sources
+                    + " with another SHA-256 than "
+                    + newest
+                    + " was trained on; need that text; --data tells where it is now");
+          }
+          return from.tokenizer();
+        };
+    try (var text = TrainingText.read(sources, ofThatText, !noCache, output)) {
+      return goOn(folder, newest, from, state, text);
     }
-    TokenDataset dataset = TokenDataset.of(from.tokenizer().encode(text), config.model().context());
+  }
+
+  private int goOn(
+      RunFolder folder, Path newest, Checkpoint from, CheckpointState state, TokenizedText text)
+      throws IOException {
+    RunConfig config = from.config();
+    TrainOptions options = config.training();
+    TokenDataset dataset = TokenDataset.of(text.tokens(), config.model().context());
     String on = or(device, config.device().split(",", 2)[0]);
     try (var opened = OpenDevice.open(on, threads, matmul, reports.profile, output.err())) {
       safety.apply(opened.backend());
@@ -260,10 +318,13 @@ final class TrainCommand extends Command {
       try (var gpt = new Gpt(config.model(), Weights.zeros(opened.backend(), options.seed()));
           var trainer = new Trainer(gpt, dataset, options)) {
         safety.apply(trainer);
-        var _ = gpt.load(from.folder().model());
+        from.load(gpt);
         trainer.resume(state.training(), Checkpoints.optimizer(newest));
         boolean _ = Files.deleteIfExists(folder.model()); // is there again at the end
-        output.err().printf("resumed: %s, step %d of %d%n", newest, done, options.steps());
+        output
+            .err()
+            .printf(
+                "resumed: %s, step %d of %d%n", newest, state.training().step(), options.steps());
         if (!state.version().equals(FornaxCommand.version())) {
           output
               .err()
@@ -286,6 +347,18 @@ final class TrainCommand extends Command {
                 + ": not with --resume; the run goes on by its own config; need it left out");
       }
     }
+  }
+
+  private Checkpoint start(Path path) throws IOException {
+    for (var option : required(spec).commandLine().getParseResult().matchedOptions()) {
+      if (NOT_WITH_FROM.contains(option.longestName())) {
+        throw new UserException(
+            option.longestName()
+                + ": not with --from; sizes and tokenizer are those of the weights; need it left"
+                + " out");
+      }
+    }
+    return Checkpoint.open(path);
   }
 
   private Recipe recipe() {
@@ -320,14 +393,5 @@ final class TrainCommand extends Command {
               + Integer.MAX_VALUE / context
               + "; --accumulate makes larger steps");
     }
-  }
-
-  /// Whether `value` is `first` rather than `second`.
-  private static boolean isOneOf(String option, String value, String first, String second) {
-    if (!value.equals(first) && !value.equals(second)) {
-      throw new UserException(
-          option + ": unknown; got " + value + "; need " + first + " or " + second);
-    }
-    return value.equals(first);
   }
 }

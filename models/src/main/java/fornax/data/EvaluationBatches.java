@@ -11,21 +11,25 @@ public final class EvaluationBatches {
   /// The target of a place that does not count, as PyTorch's `ignore_index`.
   public static final int IGNORED = -100;
 
-  private final int[] tokens;
+  private final TokenSequence tokens;
+  private final long start; // of the part that is covered
+  private final long length; // likewise
   private final int rows;
   private final int context;
   private final long allWindows;
   private final long windows;
 
-  EvaluationBatches(int[] tokens, int rows, int context, long maxWindows) {
+  EvaluationBatches(TokenSequence tokens, long start, int rows, int context, long maxWindows) {
     if (rows < 1 || maxWindows < 1) {
       throw new IllegalArgumentException(
           "batches: got " + rows + " rows and " + maxWindows + " windows; need at least 1 of each");
     }
     this.tokens = tokens;
+    this.start = start;
+    this.length = tokens.length() - start;
     this.rows = rows;
     this.context = context;
-    this.allWindows = (tokens.length - 1L + context - 1) / context;
+    this.allWindows = (length - 1 + context - 1) / context;
     this.windows = Math.min(allWindows, maxWindows);
   }
 
@@ -34,21 +38,30 @@ public final class EvaluationBatches {
   /// @throws DataException if there are fewer than `context + 1` tokens
   /// @throws IllegalArgumentException if `rows` or `context` is not positive
   public static EvaluationBatches of(int[] tokens, int rows, int context) throws DataException {
+    return of(TokenSequence.of(tokens.clone()), rows, context);
+  }
+
+  /// The same of tokens that may be mapped, and are not copied.
+  ///
+  /// @throws DataException if there are fewer than `context + 1` tokens
+  /// @throws IllegalArgumentException if `rows` or `context` is not positive
+  public static EvaluationBatches of(TokenSequence tokens, int rows, int context)
+      throws DataException {
     if (context < 1) {
       throw new IllegalArgumentException("batches: got context " + context + "; need at least 1");
     }
-    if (tokens.length <= context) {
+    if (tokens.length() <= context) {
       throw new DataException(
           "dataset: the text is too short; got "
-              + tokens.length
+              + tokens.length()
               + " tokens; need "
               + (context + 1L)
               + ", the context of "
               + context
               + " and one; use a longer text"
-              + (tokens.length > 1 ? " or a context of at most " + (tokens.length - 1) : ""));
+              + (tokens.length() > 1 ? " or a context of at most " + (tokens.length() - 1) : ""));
     }
-    return new EvaluationBatches(tokens.clone(), rows, context, Long.MAX_VALUE);
+    return new EvaluationBatches(tokens, 0, rows, context, Long.MAX_VALUE);
   }
 
   /// The number of windows in a batch.
@@ -83,10 +96,10 @@ public final class EvaluationBatches {
       boolean real = chosen < windows;
       long window = spread(real ? chosen : windows - 1);
       long regular = window * context;
-      int begin = (int) Math.min(regular, tokens.length - 1L - context);
+      long begin = Math.min(regular, length - 1 - context);
       int ignored = real ? (int) (regular - begin) : context;
-      System.arraycopy(tokens, begin, inputs, row * context, context);
-      System.arraycopy(tokens, begin + 1, targets, row * context, context);
+      tokens.copy(start + begin, inputs, row * context, context);
+      tokens.copy(start + begin + 1, targets, row * context, context);
       for (int i = 0; i < ignored; i++) {
         targets[row * context + i] = IGNORED;
       }

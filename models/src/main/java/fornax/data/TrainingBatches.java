@@ -10,16 +10,18 @@ package fornax.data;
 public final class TrainingBatches {
   private static final long GOLDEN_GAMMA = 0x9e3779b97f4a7c15L;
 
-  private final int[] tokens;
+  private final TokenSequence tokens;
+  private final long length; // of the part that windows are of
   private final long key;
   private final int rows;
   private final int context;
 
-  TrainingBatches(int[] tokens, long seed, int rows, int context) {
+  TrainingBatches(TokenSequence tokens, long length, long seed, int rows, int context) {
     if (rows < 1) {
       throw new IllegalArgumentException("batches: got " + rows + " rows; need at least 1");
     }
     this.tokens = tokens;
+    this.length = length;
     this.key = mix(seed + GOLDEN_GAMMA); // near seeds give far keys, so their streams don't overlap
     this.rows = rows;
     this.context = context;
@@ -45,16 +47,16 @@ public final class TrainingBatches {
       throw new IllegalArgumentException("batches: got batch " + number + "; need 0 or more");
     }
     for (int row = 0; row < rows; row++) {
-      int begin = begin(number * rows + row);
-      System.arraycopy(tokens, begin, inputs, row * context, context);
-      System.arraycopy(tokens, begin + 1, targets, row * context, context);
+      long begin = begin(number * rows + row);
+      tokens.copy(begin, inputs, row * context, context);
+      tokens.copy(begin + 1, targets, row * context, context);
     }
   }
 
   /// The first token of a window, uniform over all `tokens − context` places (up to 2⁻³³ of bias).
-  int begin(long window) {
+  long begin(long window) {
     long bits = mix(key + (window + 1) * GOLDEN_GAMMA);
-    return (int) Math.unsignedMultiplyHigh(bits, tokens.length - context);
+    return Math.unsignedMultiplyHigh(bits, length - context);
   }
 
   private static long mix(long z) {

@@ -159,7 +159,7 @@ class BadInputTest {
     "--device, tpu, auto",
     "--device, cpu:99, ",
     "--device, reference:1, reference",
-    "--tokenizer, bert, char or gpt2",
+    "--tokenizer, bert, gpt2",
     "--data, tolstoy, dickens",
   })
   void train_rejectsUnknownName(String option, String value, String need) {

@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Random;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
@@ -65,7 +66,7 @@ class BpeTrainerTest {
     assertEquals(1000, tokenizer.vocabularySize());
     assertEquals(999, tokenizer.special().get(BpeTrainer.END_OF_TEXT));
     HuggingFaceTokenizers.write(tokenizer, folder);
-    Tokenizer back = HuggingFaceTokenizers.read(folder);
+    Tokenizer back = Objects.requireNonNull(HuggingFaceTokenizers.read(folder));
     for (String text :
         List.of(
             "The old man's 3 cats,\n\n  and\u00a0a dog.\t\n",
@@ -135,7 +136,7 @@ class BpeTrainerTest {
       }
       BpeTokenizer.Merge best =
           counts.keySet().stream()
-              .filter(key -> counts.get(key) == most)
+              .filter(key -> counts.getOrDefault(key, 0) == most)
               .map(pairs::get)
               .min(lowest)
               .orElseThrow();

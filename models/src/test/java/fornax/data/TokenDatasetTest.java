@@ -100,7 +100,7 @@ class TokenDatasetTest {
     var counts = new int[places];
     int draws = 990_000;
     for (int i = 0; i < draws; i++) {
-      counts[batches.begin(i)]++;
+      counts[(int) batches.begin(i)]++;
     }
     double mean = (double) draws / places;
     double chiSquare = 0;
@@ -116,7 +116,7 @@ class TokenDatasetTest {
   @Test
   void seedsNearEachOtherGiveOtherStreams() throws IOException {
     var dataset = TokenDataset.of(counting(1_000_000), 4);
-    Set<Integer> begins = new HashSet<>();
+    Set<Long> begins = new HashSet<>();
     for (int seed = 0; seed < 10; seed++) {
       var batches = dataset.trainingBatches(seed, 1);
       for (int i = 0; i < 100; i++) {
@@ -130,7 +130,7 @@ class TokenDatasetTest {
   @CsvSource({"11, 1, 1", "100, 2, 3", "641, 64, 1", "650, 7, 4", "1000, 9, 100", "1000, 99, 2"})
   void evaluationScoresEachTokenOnce(int tokens, int context, int rows) throws IOException {
     var dataset = TokenDataset.of(counting(tokens), context);
-    int first = dataset.trainingTokens();
+    int first = (int) dataset.trainingTokens();
     var batches = dataset.evaluationBatches(rows);
     int[] inputs = new int[rows * context];
     int[] targets = new int[rows * context];
