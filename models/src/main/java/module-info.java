@@ -8,6 +8,7 @@ module fornax.models {
   requires jtokkit;
   requires java.desktop;
   requires java.xml;
+  requires jdk.httpserver;
   requires me.tongfei.progressbar;
   requires org.knowm.xchart;
 

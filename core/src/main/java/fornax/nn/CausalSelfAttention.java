@@ -68,16 +68,13 @@ public final class CausalSelfAttention extends Layer {
   /// them. For evaluation. Shapes: `x, y [B, T, C]`.
   ///
   /// @throws ShapeException if the cache has no room for them
-  public Tensor forward(Tensor x, KeyValueCache cache) {
+  public Tensor forward(Tensor x, AttentionCache cache) {
     try (var scope = Scope.open()) {
       long b = x.dim(0);
       long t = x.dim(1);
       long c = x.dim(2);
       Tensor parts = qkv.forward(x).reshape(b, t, 3, heads, c / heads); // [B, T, 3, H, D]
-      cache.append(part(parts, 1), part(parts, 2));
-      Tensor mixed =
-          Tensor.attention(
-              part(parts, 0), cache.keys(), cache.values(), AttentionSpec.CAUSAL); // [B, H, T, D]
+      Tensor mixed = cache.attend(part(parts, 0), part(parts, 1), part(parts, 2)); // [B, H, T, D]
       Tensor joined = mixed.swapAxes(1, 2).reshape(b, t, c); // [B, T, C]
       return scope.keep(projection.forward(joined)); // [B, T, C]
     }

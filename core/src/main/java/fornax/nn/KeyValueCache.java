@@ -5,13 +5,14 @@ import fornax.array.Shape;
 import fornax.array.ShapeException;
 import fornax.backend.Backend;
 import fornax.backend.NdArray;
+import fornax.tensor.AttentionSpec;
 import fornax.tensor.Tensor;
 import fornax.tensor.Tensors;
 
 /// The keys and values of the positions that attention has seen, so that the next position computes
 /// its own alone. Shapes: `[B, H, capacity, D]` each, of which the first [#length()] positions are
 /// filled. For evaluation: no gradient flows through it.
-public final class KeyValueCache implements AutoCloseable {
+public final class KeyValueCache implements AttentionCache, AutoCloseable {
   private final Tensor keys;
   private final Tensor values;
   private long length;
@@ -61,6 +62,17 @@ public final class KeyValueCache implements AutoCloseable {
     NdArray part = to.array().slice(2, length, end); // [B, H, T, D]
     to.backend().copy(from.array(), part);
     part.buffer().changed();
+  }
+
+  @Override
+  public Tensor attend(Tensor q, Tensor k, Tensor v) {
+    append(k, v);
+    return Tensor.attention(q, keys(), values(), AttentionSpec.CAUSAL);
+  }
+
+  /// Forgets all positions.
+  public void clear() {
+    length = 0;
   }
 
   /// The keys of all filled positions, a view in the caller's scope: `[B, H, length, D]`.

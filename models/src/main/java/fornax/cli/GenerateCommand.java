@@ -1,6 +1,7 @@
 package fornax.cli;
 
 import fornax.backend.Settings.CpuMatmul;
+import fornax.data.StopStrings;
 import fornax.models.gpt.Gpt;
 import fornax.models.gpt.Sampling;
 import fornax.nn.Precision;
@@ -33,7 +34,7 @@ final class GenerateCommand extends Command {
       paramLabel = "DIR",
       required = true,
       order = 1,
-      description = "The folder of a run, as fornax train prints it.")
+      description = "The folder of a run, as fornax train prints it, or of a Hugging Face GPT-2.")
   @Nullable Path checkpoint;
 
   @Option(

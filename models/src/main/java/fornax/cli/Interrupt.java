@@ -12,12 +12,21 @@ final class Interrupt implements AutoCloseable {
 
   /// Starts listening; says to `err` that the request has come.
   Interrupt(PrintStream err) {
+    this(err, "stopping after this step...", () -> {});
+  }
+
+  /// The same.
+  ///
+  /// @param message what is said
+  /// @param action what is done then, on another thread
+  Interrupt(PrintStream err, String message, Runnable action) {
     hook =
         new Thread(
             () -> {
               requested = true;
               err.println();
-              err.println("stopping after this step...");
+              err.println(message);
+              action.run();
               try {
                 done.await();
               } catch (InterruptedException _) {

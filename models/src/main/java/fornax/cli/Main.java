@@ -45,6 +45,7 @@ public final class Main {
         List.of(
             new TrainCommand(output),
             new GenerateCommand(output),
+            new ServeCommand(output),
             new EvalCommand(output),
             new ConvertCommand(output),
             new TokenizerCommand(),

@@ -1,7 +1,5 @@
 package fornax.cli;
 
-import fornax.data.BpeTokenizer;
-import fornax.data.Gpt2Tokenizer;
 import fornax.data.StreamingDecoder;
 import fornax.data.Tokenizer;
 import fornax.models.gpt.Gpt;
@@ -59,7 +57,7 @@ final class Sampler {
   ///
   /// @throws fornax.data.UnknownCharacterException if the vocabulary lacks a character of it
   void stream(String prompt, int tokens, List<Sampling> samplings, Sink sink) {
-    int[] start = prompt.isEmpty() ? new int[] {firstToken()} : tokenizer.encode(prompt);
+    int[] start = prompt.isEmpty() ? new int[] {tokenizer.beginning()} : tokenizer.encode(prompt);
     List<StreamingDecoder> decoders =
         samplings.stream().map(_ -> tokenizer.streamingDecoder()).toList();
     new TextGenerator(model)
@@ -70,21 +68,6 @@ final class Sampler {
             (sample, token) -> sink.next(sample, decoders.get(sample).next(token)));
     for (int i = 0; i < decoders.size(); i++) {
       boolean _ = sink.next(i, decoders.get(i).end());
-    }
-  }
-
-  /// What a text follows that has nothing before it: the end of another one, or of a line.
-  private int firstToken() {
-    if (tokenizer instanceof Gpt2Tokenizer) {
-      return Gpt2Tokenizer.END_OF_TEXT;
-    }
-    if (tokenizer instanceof BpeTokenizer bpe && !bpe.special().isEmpty()) {
-      return bpe.special().firstEntry().getValue();
-    }
-    try {
-      return tokenizer.encode("\n")[0];
-    } catch (IllegalArgumentException _) {
-      return 0; // a text without lines
     }
   }
 

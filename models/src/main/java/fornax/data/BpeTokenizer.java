@@ -11,6 +11,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalInt;
 import java.util.SequencedMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -141,6 +142,16 @@ public final class BpeTokenizer implements Tokenizer {
   /// The tokens that stand for no bytes, such as `<|endoftext|>`.
   public SequencedMap<String, Integer> special() {
     return Collections.unmodifiableSequencedMap(special);
+  }
+
+  /// `<|endoftext|>`, or else the first special token.
+  @Override
+  public OptionalInt endOfText() {
+    if (special.isEmpty()) {
+      return OptionalInt.empty();
+    }
+    return OptionalInt.of(
+        special.getOrDefault(BpeTrainer.END_OF_TEXT, special.firstEntry().getValue()));
   }
 
   @Override

@@ -7,6 +7,7 @@ import com.knuddels.jtokkit.api.IntArrayList;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.OptionalInt;
 import java.util.SequencedMap;
 
 /// GPT-2's byte pair encoding: 50,256 byte sequences and `<|endoftext|>`. Any text can be encoded;
@@ -36,6 +37,11 @@ public final class Gpt2Tokenizer implements Tokenizer {
   @Override
   public int vocabularySize() {
     return VOCABULARY_SIZE;
+  }
+
+  @Override
+  public OptionalInt endOfText() {
+    return OptionalInt.of(END_OF_TEXT);
   }
 
   @Override

@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.OptionalInt;
 import java.util.SequencedMap;
 
 /// A map between text and the numbers of a vocabulary, `0` to `vocabularySize() − 1`.
@@ -28,6 +29,22 @@ public sealed interface Tokenizer permits BpeTokenizer, CharTokenizer, Gpt2Token
   ///
   /// @throws UnknownCharacterException if the vocabulary lacks a character of it
   int[] encode(String text);
+
+  /// The token that ends a text.
+  default OptionalInt endOfText() {
+    return OptionalInt.empty();
+  }
+
+  /// The token that a text follows which has nothing before it: the end of another text, or of a
+  /// line.
+  default int beginning() {
+    try {
+      int[] line = encode("\n");
+      return endOfText().orElse(line[0]);
+    } catch (IllegalArgumentException _) {
+      return endOfText().orElse(0); // texts without lines
+    }
+  }
 
   /// The text of `tokens`. Bytes that are no UTF-8 become U+FFFD.
   ///

@@ -3,12 +3,12 @@ package fornax.models.gpt;
 import fornax.array.ShapeException;
 import fornax.backend.Backend;
 import fornax.backend.Unary;
+import fornax.nn.AttentionCache;
 import fornax.nn.CausalSelfAttention;
 import fornax.nn.Dropout;
 import fornax.nn.Embedding;
 import fornax.nn.FeedForward;
 import fornax.nn.Initializer;
-import fornax.nn.KeyValueCache;
 import fornax.nn.LayerNorm;
 import fornax.nn.Linear;
 import fornax.nn.Module;
@@ -157,7 +157,7 @@ public final class Gpt extends Module {
     }
 
     /// @param next the norm of the layers behind this block
-    Residual forward(Residual stream, LayerNorm next, @Nullable KeyValueCache cache) {
+    Residual forward(Residual stream, LayerNorm next, @Nullable AttentionCache cache) {
       try (var scope = Scope.open()) {
         Tensor x = stream.normal();
         Residual attended =
@@ -265,7 +265,7 @@ public final class Gpt extends Module {
       throw new ShapeException(
           "gpt: tokens of wrong rank; got " + tokens.shape() + "; need [B, T]");
     }
-    long start = cache == null ? 0 : cache.length();
+    long start = cache == null ? 0 : cache.length(); // of the longest sequence
     long end = start + tokens.dim(1);
     if (end > config.context()) {
       throw new ShapeException(
@@ -278,7 +278,10 @@ public final class Gpt extends Module {
               + config.context());
     }
     try (var scope = Scope.open()) {
-      Tensor positions = positionTable.weight().working().slice(0, start, end); // [T, C]
+      Tensor positions =
+          cache != null && cache.isJoined()
+              ? positionTable.forward(cache.nextPositions(tokens)) // [B, T, C]
+              : positionTable.weight().working().slice(0, start, end); // [T, C]
       Tensor x = dropout.forward(tokenTable.forward(tokens).add(positions)); // [B, T, C]
       return scope.keep(blocks.forward(x, norm, cache)); // [B, T, C]
     }

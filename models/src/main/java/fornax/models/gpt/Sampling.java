@@ -3,7 +3,6 @@ package fornax.models.gpt;
 import fornax.backend.Philox;
 import java.util.Arrays;
 import java.util.BitSet;
-import java.util.Comparator;
 import java.util.stream.IntStream;
 
 /// How a token is chosen from logits: those outside the `topK` likeliest are dropped, then those
@@ -130,12 +129,14 @@ public record Sampling(
     if (topP == 1 && (topK == 0 || topK >= logits.length)) {
       return IntStream.range(0, logits.length).toArray();
     }
-    int[] order =
-        IntStream.range(0, logits.length)
-            .boxed()
-            .sorted(Comparator.comparingDouble((Integer i) -> -logits[i]))
-            .mapToInt(Integer::intValue)
-            .toArray();
+    long[] keys = new long[logits.length]; // by falling logit and then rising token
+    for (int i = 0; i < keys.length; i++) {
+      int bits = Float.floatToIntBits(-logits[i] + 0f); // one zero, so that equals are equal
+      int ordered = bits ^ bits >> 31 & Integer.MAX_VALUE;
+      keys[i] = (long) ordered << 32 | i;
+    }
+    Arrays.sort(keys);
+    int[] order = Arrays.stream(keys).mapToInt(key -> (int) key).toArray();
     return topK == 0 ? order : Arrays.copyOf(order, Math.min(topK, order.length));
   }
 

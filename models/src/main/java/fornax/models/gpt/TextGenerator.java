@@ -62,7 +62,7 @@ public final class TextGenerator {
   /// @throws IllegalArgumentException if there are no samplings, or the prompt is empty or has a
   ///   token outside the vocabulary
   public void generate(int[] prompt, int count, List<Sampling> samplings, Sink sink) {
-    check(prompt);
+    check(model, prompt);
     if (samplings.isEmpty()) {
       throw new IllegalArgumentException("generate: no samplings; need at least one");
     }
@@ -161,7 +161,7 @@ public final class TextGenerator {
     }
   }
 
-  private void check(int[] prompt) {
+  static void check(Gpt model, int[] prompt) {
     if (prompt.length == 0) {
       throw new IllegalArgumentException("generate: empty prompt; need at least one token");
     }

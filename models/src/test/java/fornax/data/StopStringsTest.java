@@ -1,4 +1,4 @@
-package fornax.cli;
+package fornax.data;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;

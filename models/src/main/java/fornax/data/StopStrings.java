@@ -1,24 +1,29 @@
-package fornax.cli;
+package fornax.data;
 
 import java.util.List;
 import java.util.function.Predicate;
 
 /// Lets a text through piece by piece until one of the stop strings stands in it. What may be the
 /// beginning of one is held back until that is known.
-final class StopStrings {
+public final class StopStrings {
   private final List<String> stops;
   private final Predicate<String> sink;
   private final StringBuilder held = new StringBuilder();
   private boolean ended;
 
   /// @param stops none of them empty; may be none
-  StopStrings(List<String> stops, Predicate<String> sink) {
+  public StopStrings(List<String> stops, Predicate<String> sink) {
     this.stops = List.copyOf(stops);
     this.sink = sink;
   }
 
+  /// Whether a stop string has ended the text.
+  public boolean found() {
+    return ended;
+  }
+
   /// Takes a piece; whether the text goes on.
-  boolean next(String piece) {
+  public boolean next(String piece) {
     if (ended) {
       return false;
     }
@@ -38,11 +43,11 @@ final class StopStrings {
   }
 
   /// Lets out what is held back: the text has ended otherwise.
-  void end() {
+  public void end() {
     if (!ended && !held.isEmpty()) {
       boolean _ = sink.test(held.toString());
+      held.setLength(0);
     }
-    ended = true;
   }
 
   // The length of the longest end of the text that a stop string begins with.
