@@ -52,6 +52,7 @@ class ModuleRulesTest {
         "fornax.models.gpt",
         "fornax.models.learn",
         "fornax.train",
+        "fornax.serve",
         "fornax.data",
         "fornax.cli"
       })
