@@ -72,7 +72,7 @@ public final class GptCache implements AutoCloseable {
   }
 
   /// Forgets all positions.
-  void clear() {
+  public void clear() {
     blocks.forEach(KeyValueCache::clear);
   }
 
