@@ -1,5 +1,6 @@
 package fornax.backend;
 
+import com.google.errorprone.annotations.MustBeClosed;
 import java.util.List;
 
 /// How a backend is found: named in `META-INF/services` and in its module's `provides`.
@@ -29,4 +30,11 @@ public interface BackendProvider {
   ///
   /// @throws DeviceException if it cannot be opened
   Backend open(int index);
+
+  /// A device of this kind with `bytes` bytes of memory that only counts them, for plans: it needs
+  /// no hardware and allocates nothing.
+  @MustBeClosed
+  default Backend shapesOnly(long bytes) {
+    return ShapesOnly.of(new ShapesOnly.Options(name(), bytes, 1L << 24, (_, _) -> false, false));
+  }
 }

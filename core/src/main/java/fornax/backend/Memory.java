@@ -33,6 +33,7 @@ public final class Memory implements AutoCloseable {
   private final Settings.LeakLevel leakLevel = Settings.leakLevel();
   private final Map<Long, ArrayDeque<Block>> free = new HashMap<>();
   private final long[] ownerBytes = new long[Owner.values().length];
+  private final long[] peakBytes = new long[Owner.values().length]; // of each owner, at the peak
 
   private @Nullable Reservation reserving;
   private @Nullable Buffer newest;
@@ -86,10 +87,13 @@ public final class Memory implements AutoCloseable {
       Throwable origin = leakLevel.samples(allocations) ? new Throwable("allocated here") : null;
       buffer = new Buffer(this, block, start, dtype, shape, bytes, owner, origin);
       live += bytes;
-      peak = Math.max(peak, live);
       buffers++;
       allocations++;
       ownerBytes[owner.ordinal()] += bytes;
+      if (live > peak) {
+        peak = live;
+        System.arraycopy(ownerBytes, 0, peakBytes, 0, ownerBytes.length);
+      }
       buffer.next = newest;
       if (newest != null) {
         newest.previous = buffer;
@@ -278,9 +282,15 @@ public final class Memory implements AutoCloseable {
     return ownerBytes[owner.ordinal()];
   }
 
+  /// What `owner` had of the peak, when that was reached.
+  public synchronized long atPeak(Owner owner) {
+    return peakBytes[owner.ordinal()];
+  }
+
   /// Starts counting the peak anew, from what is live.
   public synchronized void resetPeak() {
     peak = live;
+    System.arraycopy(ownerBytes, 0, peakBytes, 0, ownerBytes.length);
   }
 
   /// The most bytes to hold of the system's memory.

@@ -424,8 +424,7 @@ final class CpuBackend implements Backend {
     }
   }
 
-  private static boolean isFlash(
-      NdArray q, NdArray v, @Nullable NdArray mask, AttentionOptions options) {
+  static boolean isFlash(NdArray q, NdArray v, @Nullable NdArray mask, AttentionOptions options) {
     return mask == null && options.state() == null && q.elements() > 0 && v.elements() > 0;
   }
 

@@ -1,9 +1,13 @@
 package fornax.cpu;
 
+import com.google.errorprone.annotations.MustBeClosed;
+import fornax.backend.AttentionOptions;
 import fornax.backend.Backend;
 import fornax.backend.BackendProvider;
 import fornax.backend.DeviceInfo;
+import fornax.backend.NdArray;
 import fornax.backend.Settings;
+import fornax.backend.ShapesOnly;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -48,6 +52,22 @@ public final class CpuProvider implements BackendProvider {
           .log(System.Logger.Level.WARNING, "cpu: " + Simd.PROBLEM + "; " + Simd.FIX);
     }
     return new CpuBackend(Settings.threads());
+  }
+
+  @Override
+  @MustBeClosed
+  public Backend shapesOnly(long bytes) {
+    return ShapesOnly.of(
+        new ShapesOnly.Options("cpu", bytes, 1L << 24, CpuProvider::isDecomposed, false));
+  }
+
+  private static boolean isDecomposed(String operation, Object[] arguments) {
+    return (operation.equals("attention") || operation.equals("attentionGradient"))
+        && !CpuBackend.isFlash(
+            (NdArray) arguments[0],
+            (NdArray) arguments[2],
+            (NdArray) arguments[3],
+            (AttentionOptions) arguments[4]);
   }
 
   private static String processor() {

@@ -479,7 +479,11 @@ final class CudaBackend implements Backend {
 
   @Override
   public long chunkElements() {
-    return Math.clamp(memory().limit() / 128, 1L << 24, MOST_CHUNK_ELEMENTS);
+    return chunkElements(memory().limit());
+  }
+
+  static long chunkElements(long memoryLimit) {
+    return Math.clamp(memoryLimit / 128, 1L << 24, MOST_CHUNK_ELEMENTS);
   }
 
   // ---- control

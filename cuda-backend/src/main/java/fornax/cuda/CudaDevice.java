@@ -113,9 +113,12 @@ final class CudaDevice implements AutoCloseable {
     check(JCudaDriver.cuMemGetInfo(free, total), "cuMemGetInfo");
     card =
         new Card(index, CudaDriver.name(handle), CudaDriver.capability(handle), free[0], total[0]);
-    memory =
-        new Memory(
-            id(), this::allocate, Settings.memoryLimit(Math.max(free[0] - RESERVE, free[0] / 2)));
+    memory = new Memory(id(), this::allocate, Settings.memoryLimit(usable(free[0])));
+  }
+
+  /// What of `free` bytes arrays may take.
+  static long usable(long free) {
+    return Math.max(free - RESERVE, free / 2);
   }
 
   String id() {

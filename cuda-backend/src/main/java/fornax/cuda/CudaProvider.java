@@ -1,8 +1,11 @@
 package fornax.cuda;
 
+import com.google.errorprone.annotations.MustBeClosed;
 import fornax.backend.Backend;
 import fornax.backend.BackendProvider;
 import fornax.backend.DeviceInfo;
+import fornax.backend.Settings;
+import fornax.backend.ShapesOnly;
 import java.util.List;
 
 /// Finds NVIDIA's cards.
@@ -56,5 +59,14 @@ public final class CudaProvider implements BackendProvider {
       throw probe.refusal();
     }
     return new CudaBackend(CudaDevice.open(probe, index));
+  }
+
+  @Override
+  @MustBeClosed
+  public Backend shapesOnly(long bytes) {
+    long limit = CudaDevice.usable(bytes);
+    return ShapesOnly.of(
+        new ShapesOnly.Options(
+            NAME, limit, CudaBackend.chunkElements(limit), (_, _) -> false, Settings.cudaGraphs()));
   }
 }

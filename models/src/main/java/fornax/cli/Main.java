@@ -44,6 +44,7 @@ public final class Main {
     for (Command command :
         List.of(
             new TrainCommand(output),
+            new PlanCommand(output),
             new GenerateCommand(output),
             new ServeCommand(output),
             new EvalCommand(output),

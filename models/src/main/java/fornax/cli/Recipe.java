@@ -1,11 +1,15 @@
 package fornax.cli;
 
 import fornax.models.gpt.GptConfig;
+import fornax.train.TrainOptions.OptimizerOptions;
 
 /// What `train` takes for a preset where no option says otherwise.
 ///
 /// @param tokenizer `char` or `gpt2`
 record Recipe(GptConfig sizes, String tokenizer, int steps, int batch, double rate, double beta2) {
+  /// Numbers for steps of which only the memory matters.
+  static final OptimizerOptions PLAIN = new OptimizerOptions(1e-3, 0, 0, 0.9, 0.99, 0.1, 1);
+
   private static final double GPT_BETA2 = 0.95; // arXiv:2005.14165, appendix B
   private static final int BATCH = 8; // what memory allows, where papers take half a million tokens
   private static final int STEPS = 2000;

@@ -251,14 +251,16 @@ final class TrainCommand extends Command {
         safety.apply(trainer);
         RunFolder folder =
             out == null ? RunFolder.create(Path.of("runs"), name) : RunFolder.at(out);
-        // An earlier run's weights must not be taken for those of this config.
-        boolean _ = Files.deleteIfExists(folder.model());
-        folder.checkpoints().clear();
-        var all = new RunConfig(name, config, sources, text.textSha256(), options, opened.id());
-        folder.writeConfig(all);
-        tokens.save(folder.tokenizer());
-        var run = new TrainingRun(opened.backend(), gpt, tokens, dataset, all, folder);
-        return run.run(trainer, null, output, json);
+        try (var _ = folder.lock()) {
+          // An earlier run's weights must not be taken for those of this config.
+          boolean _ = Files.deleteIfExists(folder.model());
+          folder.checkpoints().clear();
+          var all = new RunConfig(name, config, sources, text.textSha256(), options, opened.id());
+          folder.writeConfig(all);
+          tokens.save(folder.tokenizer());
+          var run = new TrainingRun(opened.backend(), gpt, tokens, dataset, all, folder);
+          return run.run(trainer, null, output, json);
+        }
       }
     }
   }
@@ -266,6 +268,12 @@ final class TrainCommand extends Command {
   private int goOn(Path path) throws IOException {
     requireNoneBesideResume();
     RunFolder folder = RunFolder.open(path);
+    try (var _ = folder.lock()) {
+      return goOn(folder);
+    }
+  }
+
+  private int goOn(RunFolder folder) throws IOException {
     Path newest = folder.checkpoints().newest(checkpoints.skipDamaged);
     if (newest == null) {
       throw new UserException(
@@ -382,10 +390,10 @@ final class TrainCommand extends Command {
     }
   }
 
-  private static void requireIndexable(int batch, int context) {
+  static void requireIndexable(int batch, int context) {
     if ((long) batch * context > Integer.MAX_VALUE) {
       throw new UserException(
-          "train: batch too large; got --batch "
+          "batch: too large; got --batch "
               + batch
               + " at context "
               + context

@@ -246,6 +246,15 @@ public final class RunFolder {
     return MetricsLog.open(metrics(), bytes);
   }
 
+  /// Keeps other processes from writing to the folder until the result is closed, or this process
+  /// ends, however it does.
+  ///
+  /// @throws RunFolderException if another process, or another training of this one, is at it
+  @MustBeClosed
+  public RunLock lock() throws RunFolderException {
+    return RunLock.of(path);
+  }
+
   @Override
   public String toString() {
     return path.toString();
@@ -324,14 +333,18 @@ public final class RunFolder {
 
   private static @Nullable Path anyFile(Path folder) throws RunFolderException {
     try (DirectoryStream<Path> files = Files.newDirectoryStream(folder)) {
-      var all = files.iterator();
-      return all.hasNext() ? all.next() : null;
+      for (Path file : files) {
+        if (!file.endsWith(RunLock.FILE)) {
+          return file;
+        }
+      }
+      return null;
     } catch (IOException e) {
       throw unwritable(folder, e);
     }
   }
 
-  private static RunFolderException unwritable(Path path, IOException e) {
+  static RunFolderException unwritable(Path path, IOException e) {
     return new RunFolderException(
         "run: "
             + path

@@ -79,7 +79,7 @@ public record TrainOptions(
   /// Makes [TrainOptions]; each method sets the component of its name.
   public static final class Builder {
     private final int steps;
-    private final int batch;
+    private int batch;
     private final OptimizerOptions optimizer;
     private int accumulate = 1;
     private Reports reports = Reports.NONE;
@@ -94,6 +94,12 @@ public record TrainOptions(
       this.steps = steps;
       this.batch = batch;
       this.optimizer = optimizer;
+    }
+
+    @CanIgnoreReturnValue
+    public Builder batch(int sequences) {
+      batch = sequences;
+      return this;
     }
 
     @CanIgnoreReturnValue

@@ -162,7 +162,8 @@ class CudaTrainingTest {
   }
 
   @Test
-  void recomputing_givesTheSameBitsInLessMemory() throws IOException, InterruptedException {
+  void recomputing_givesTheSameBitsInTheLessMemoryThatWasPlanned()
+      throws IOException, InterruptedException {
     String sizes = "--layers 4 --width 16 --heads 2 --context 16 --batch 8 --dropout 0.1 --steps 2";
     String reports = " --eval-every 0 --sample-every 0 --precision bf16 --device cuda";
     long[] peaks = new long[2];
@@ -177,6 +178,16 @@ class CudaTrainingTest {
     }
     assertArrayEquals(weights[0], weights[1]);
     assertTrue(peaks[1] < 0.7 * peaks[0], peaks[1] + " bytes at most; without, " + peaks[0]);
+    for (int again = 0; again < 2; again++) {
+      String plan =
+          run(
+              ("plan --json --preset nano --precision bf16 --gpu 24000000000 "
+                      + sizes.replace(" --steps 2", "")
+                      + (again == 1 ? " --recompute" : ""))
+                  .split(" "));
+      long planned = JSON.readTree(plan).get("peakBytes").asLong();
+      assertEquals(peaks[again], planned, 0.05 * peaks[again]);
+    }
   }
 
   private String recordedDevice(String run) throws IOException {

@@ -66,6 +66,37 @@ class ResumeTest {
     }
   }
 
+  @Test
+  void aFolderThatIsBeingWrittenTo_isRefused() throws IOException, InterruptedException {
+    Launcher launcher = Launcher.in(Files.createDirectories(folder.resolve("program")));
+    Path run = folder.resolve("run");
+    String sizes = SIZES.replace("--steps=20", "--steps=1000000");
+    Process other =
+        launcher
+            .command(
+                folder,
+                "",
+                train(sizes + "--checkpoint-every=5 --eval-every=0 --sample-every=0", run))
+            .redirectErrorStream(true)
+            .redirectOutput(folder.resolve("said.txt").toFile())
+            .start();
+    try {
+      while (other.isAlive() && !Files.exists(checkpoint(run, 5))) {
+        boolean _ = other.waitFor(1, TimeUnit.MILLISECONDS);
+      }
+      String need = "is being written to by another training; need one at a time";
+      assertRefused(Cli.run("train", "--resume", run.toString()), run.toString(), need);
+      Cli.Result anew = Cli.run(train(SIZES, run));
+      assertEquals(ExitCode.BAD_INPUT, anew.code(), anew.err());
+      assertTrue(anew.err().contains(run + " " + need), anew.err());
+      assertTrue(other.isAlive(), Files.readString(folder.resolve("said.txt")));
+    } finally {
+      other.destroyForcibly();
+      assertEquals(SIGKILL_EXIT, other.waitFor());
+    }
+    ok(train(SIZES, run)); // the lock ended with the process
+  }
+
   private Path copyOf(Path run) throws IOException {
     Path copy = folder.resolve("copy");
     try (Stream<Path> files = Files.walk(run)) {

@@ -214,4 +214,19 @@ class RunFolderTest {
       assertTrue(message.contains(part), () -> "\"" + message + "\" lacks \"" + part + "\"");
     }
   }
+
+  @Test
+  void aLockIsHeldOnceUntilItIsClosed() throws IOException {
+    RunFolder run = RunFolder.at(folder.resolve("run"));
+    try (var _ = run.lock()) {
+      for (int i = 0; i < 2; i++) { // asking does not give up the lock that is held
+        RunFolderException e = assertThrows(RunFolderException.class, run::lock);
+        assertTrue(String.valueOf(e.getMessage()).contains("another training"), e.toString());
+      }
+    }
+    try (var _ = run.lock()) {
+      RunFolder again = RunFolder.at(run.path()); // the lock's file is no other file
+      assertEquals(run.path(), again.path());
+    }
+  }
 }
