@@ -7,6 +7,7 @@ module fornax.models {
   requires info.picocli;
   requires jtokkit;
   requires java.desktop;
+  requires static java.net.http; // in tests
   requires java.xml;
   requires jdk.httpserver;
   requires me.tongfei.progressbar;

@@ -45,6 +45,7 @@ public final class Main {
         List.of(
             new TrainCommand(output),
             new PlanCommand(output),
+            new ReportCommand(output),
             new GenerateCommand(output),
             new ServeCommand(output),
             new EvalCommand(output),

@@ -80,6 +80,11 @@ final class OpenDevice implements AutoCloseable {
     return backend;
   }
 
+  /// The device's name, as its driver has it.
+  String name() {
+    return info.name();
+  }
+
   /// What runs record: the device's id, with the name of one that only stands in for hardware.
   String id() {
     return info.testOnly() ? backend.id() + ", " + info.name() : backend.id();

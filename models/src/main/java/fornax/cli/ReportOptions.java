@@ -40,6 +40,23 @@ final class ReportOptions {
       description = "End with the time of each of the device's kernels. Makes steps slower.")
   boolean profile;
 
+  @Option(
+      names = "--tensorboard",
+      order = 5,
+      description = "Write the curves for TensorBoard too, in the run's folder tensorboard.")
+  boolean tensorboard;
+
+  @Option(
+      names = "--dashboard",
+      paramLabel = "PORT",
+      arity = "0..1",
+      fallbackValue = "0",
+      order = 6,
+      converter = Numbers.CountOrZero.class,
+      description =
+          "Serve the curves to a browser on this machine while training. Default port: any.")
+  @Nullable Integer dashboard;
+
   /// @param steps of the training
   Reports reports(int steps) {
     return new Reports(

@@ -62,6 +62,8 @@ final class TrainCommand extends Command {
           "--skip-nonfinite",
           "--memory-limit",
           "--no-cache",
+          "--tensorboard",
+          "--dashboard",
           "--verbose");
   private static final Set<String> NOT_WITH_FROM =
       Set.of("--preset", "--tokenizer", "--context", "--layers", "--heads", "--width");
@@ -258,8 +260,8 @@ final class TrainCommand extends Command {
           var all = new RunConfig(name, config, sources, text.textSha256(), options, opened.id());
           folder.writeConfig(all);
           tokens.save(folder.tokenizer());
-          var run = new TrainingRun(opened.backend(), gpt, tokens, dataset, all, folder);
-          return run.run(trainer, null, output, json);
+          var run = new TrainingRun(opened, gpt, tokens, dataset, all, folder);
+          return run.run(trainer, null, reports, output, json);
         }
       }
     }
@@ -340,8 +342,8 @@ final class TrainCommand extends Command {
                   "note: %s wrote the checkpoint; %s goes on with it, maybe with other last bits%n",
                   state.version(), FornaxCommand.version());
         }
-        var run = new TrainingRun(opened.backend(), gpt, from.tokenizer(), dataset, config, folder);
-        return run.run(trainer, state, output, json);
+        var run = new TrainingRun(opened, gpt, from.tokenizer(), dataset, config, folder);
+        return run.run(trainer, state, reports, output, json);
       }
     }
   }

@@ -12,10 +12,13 @@ import fornax.nn.TensorFile;
 import fornax.train.CheckpointState;
 import fornax.train.Checkpoints;
 import fornax.train.Evaluation;
+import fornax.train.Flops;
 import fornax.train.Health;
 import fornax.train.MetricsLog;
 import fornax.train.RunConfig;
 import fornax.train.RunFolder;
+import fornax.train.RunReport;
+import fornax.train.TensorBoardLog;
 import fornax.train.TrainOptions;
 import fornax.train.Trainer;
 import fornax.train.TrainingListener;
@@ -23,6 +26,8 @@ import fornax.train.TrainingState;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Path;
+import java.time.OffsetDateTime;
+import java.time.ZoneId;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
@@ -38,6 +43,7 @@ final class TrainingRun {
   private static final Map<String, String> METADATA = Map.of("format", "pt");
 
   private final Backend device;
+  private final String deviceName;
   private final Gpt model;
   private final Tokenizer tokenizer;
   private final TokenDataset data;
@@ -46,13 +52,14 @@ final class TrainingRun {
   private final RunFolder folder;
 
   TrainingRun(
-      Backend device,
+      OpenDevice opened,
       Gpt model,
       Tokenizer tokenizer,
       TokenDataset data,
       RunConfig config,
       RunFolder folder) {
-    this.device = device;
+    device = opened.backend();
+    deviceName = opened.name();
     this.model = model;
     this.tokenizer = tokenizer;
     this.data = data;
@@ -65,7 +72,12 @@ final class TrainingRun {
   ///
   /// @param from where the trainer goes on; null: it begins
   /// @param json whether `output.out()` is for one line of JSON alone
-  int run(Trainer trainer, @Nullable CheckpointState from, Output output, boolean json)
+  int run(
+      Trainer trainer,
+      @Nullable CheckpointState from,
+      ReportOptions reports,
+      Output output,
+      boolean json)
       throws IOException {
     PrintStream err = output.err();
     err.printf(
@@ -76,8 +88,17 @@ final class TrainingRun {
         tokenizer,
         data.trainingTokens(),
         data.validationTokens());
+    folder.writeEnvironment(environment());
     int columns = output.columns();
-    try (var interrupt = new Interrupt(err)) {
+    int done = from == null ? 0 : from.training().step();
+    try (var interrupt = new Interrupt(err);
+        Dashboard dashboard =
+            reports.dashboard == null ? null : Dashboard.open(folder, reports.dashboard);
+        TensorBoardLog board =
+            reports.tensorboard ? TensorBoardLog.start(folder.tensorBoard(), done + 1) : null) {
+      if (dashboard != null) {
+        err.println("dashboard: " + dashboard.url());
+      }
       Trainer.Result result;
       try (MetricsLog metrics =
               from == null ? folder.startMetrics() : folder.continueMetrics(from.metricsBytes());
@@ -85,17 +106,40 @@ final class TrainingRun {
               columns > 0
                   ? new ProgressBarDisplay(err, columns, options.steps())
                   : new ProgressLines(err)) {
-        var recorder = new Recorder(trainer, progress, metrics);
+        var recorder = new Recorder(trainer, progress, metrics, board);
         result = trainer.run(recorder, interrupt::requested);
       }
       save();
+      Path report = new RunReport(folder).write();
       boolean complete = result.steps() == options.steps();
-      sumUp(json ? err : output.out(), result, complete);
+      sumUp(json ? err : output.out(), result, complete, report);
       if (json) {
         printJson(output.out(), result);
       }
       return complete ? ExitCode.OK : ExitCode.INTERRUPTED;
     }
+  }
+
+  private double utilization(double tokensPerSecond) {
+    return Flops.utilization(config.model(), options.precision(), deviceName, tokensPerSecond);
+  }
+
+  private SequencedMap<String, Object> environment() {
+    SequencedMap<String, Object> facts = new LinkedHashMap<>();
+    facts.put("version", FornaxCommand.version());
+    facts.put("device", deviceName);
+    facts.put("deviceId", device.id());
+    facts.put("processors", Runtime.getRuntime().availableProcessors());
+    facts.put("system", System.getProperty("os.name") + " " + System.getProperty("os.version"));
+    facts.put("architecture", System.getProperty("os.arch"));
+    facts.put("java", System.getProperty("java.vm.name") + " " + Runtime.version());
+    facts.put("started", OffsetDateTime.now(ZoneId.systemDefault()).withNano(0).toString());
+    facts.put("parameters", model.parameterCount());
+    facts.put("trainingTokens", data.trainingTokens());
+    facts.put("validationTokens", data.validationTokens());
+    facts.put("flopsPerToken", Flops.perToken(config.model()));
+    facts.put("flopsFormula", Flops.FORMULA);
+    return facts;
   }
 
   private void save() throws IOException {
@@ -107,7 +151,8 @@ final class TrainingRun {
     return Sampler.visible(new Sampler(model, tokenizer).sample(tokens, sampling));
   }
 
-  private void sumUp(PrintStream to, Trainer.Result result, boolean complete) throws IOException {
+  private void sumUp(PrintStream to, Trainer.Result result, boolean complete, Path report)
+      throws IOException {
     if (!complete) {
       to.printf("stopped after step %d of %d%n", result.steps(), options.steps());
     } else if (options.reports().sampleEvery() > 0) {
@@ -140,6 +185,7 @@ final class TrainingRun {
         Progress.clock(result.time().toMillis() / 1e3));
     sumUp(to, result.health(), result.steps());
     to.println("saved in         " + folder);
+    to.println("curves           " + report);
     Path best = folder.checkpoints().best();
     if (best != null) {
       to.println("best checkpoint  " + best);
@@ -204,11 +250,14 @@ final class TrainingRun {
     private final Trainer trainer;
     private final Progress progress;
     private final MetricsLog metrics;
+    private final @Nullable TensorBoardLog board;
     private StepReport last = new StepReport(0, Double.NaN, Double.NaN, 0, 0, false);
     private double loss = Double.NaN;
     private double validationLoss = Double.NaN;
 
-    Recorder(Trainer trainer, Progress progress, MetricsLog metrics) {
+    Recorder(
+        Trainer trainer, Progress progress, MetricsLog metrics, @Nullable TensorBoardLog board) {
+      this.board = board;
       this.trainer = trainer;
       this.progress = progress;
       this.metrics = metrics;
@@ -225,12 +274,13 @@ final class TrainingRun {
       line.put("gradientNorm", report.gradientNorm());
       line.put("learningRate", report.learningRate());
       line.put("tokensPerSecond", report.tokensPerSecond());
+      line.put("modelFlopsUtilization", utilization(report.tokensPerSecond()));
       line.put("liveBytes", memory.live());
       line.put("peakBytes", memory.peak());
       if (report.spike()) {
         line.put("spike", true);
       }
-      metrics.append(line);
+      record(report.step(), line);
       show(false);
     }
 
@@ -246,7 +296,7 @@ final class TrainingRun {
       line.put("peakBytes", memory.peak());
       line.put("cachedBytes", memory.cached());
       line.put("systemRequests", memory.systemRequests());
-      metrics.append(line);
+      record(step, line);
       show(true);
       // Where there are checkpoints, they are what is read until the end.
       if (step > 0 && step < options.steps() && options.checkpointing().every() == 0) {
@@ -272,12 +322,31 @@ final class TrainingRun {
     }
 
     @Override
-    public void sampleDue(int step) {
-      String text = sample(SAMPLE_TOKENS).indent(2).stripTrailing();
+    public void sampleDue(int step) throws IOException {
+      String sample = sample(SAMPLE_TOKENS);
+      SequencedMap<String, Object> line = new LinkedHashMap<>();
+      line.put("step", step);
+      line.put("sample", sample);
+      metrics.append(line);
+      String text = sample.indent(2).stripTrailing();
       progress.note(
           (step == 0 ? "sample before training:" : "sample after step " + step + ":")
               + System.lineSeparator()
               + text);
+    }
+
+    private void record(int step, SequencedMap<String, Object> line) throws IOException {
+      metrics.append(line);
+      if (board != null) {
+        Map<String, Double> values = new LinkedHashMap<>();
+        line.forEach(
+            (name, value) -> {
+              if (value instanceof Number number && !name.equals("step")) {
+                values.put(name, number.doubleValue());
+              }
+            });
+        board.write(step, values);
+      }
     }
 
     private void show(boolean milestone) {

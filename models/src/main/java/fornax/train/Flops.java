@@ -25,8 +25,7 @@ public final class Flops {
   public static double utilization(
       GptConfig model, Precision precision, String deviceName, double tokensPerSecond) {
     KnownDevice device = KnownDevice.named(deviceName);
-    double most =
-        device == null ? 0 : device.flops(precision, Boolean.getBoolean("fornax.cuda.tf32"));
+    double most = device == null ? 0 : device.flops(precision);
     return most == 0 ? 0 : tokensPerSecond * perToken(model) / most;
   }
 }

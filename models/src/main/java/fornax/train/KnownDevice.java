@@ -55,13 +55,13 @@ public record KnownDevice(
     return ALL.stream().filter(device -> name.contains(device.namePart())).findFirst().orElse(null);
   }
 
-  /// The most floating-point operations a second in `precision`; 0: not known.
-  ///
-  /// @param tf32 whether F32 matrices are multiplied in TF32, half of BF16's rate
-  public double flops(Precision precision, boolean tf32) {
+  /// The most floating-point operations a second in `precision`; 0: not known. TF32 has half of
+  /// BF16's rate.
+  public double flops(Precision precision) {
     return switch (precision) {
+      case F32 -> f32Flops;
+      case TF32 -> bf16Flops / 2;
       case BF16 -> bf16Flops;
-      case F32 -> tf32 && bf16Flops > 0 ? bf16Flops / 2 : f32Flops;
     };
   }
 }

@@ -146,6 +146,24 @@ public final class RunFolder {
     return path.resolve("metrics.jsonl");
   }
 
+  /// `environment.json`: what the run runs on.
+  public Path environment() {
+    return path.resolve("environment.json");
+  }
+
+  /// `tensorboard/`: files of events.
+  public Path tensorBoard() {
+    return path.resolve("tensorboard");
+  }
+
+  /// Writes `environment.json`: `facts`, a record or a map.
+  ///
+  /// @throws IOException if it cannot be written
+  public void writeEnvironment(Object facts) throws IOException {
+    String text = JSON.writerWithDefaultPrettyPrinter().writeValueAsString(facts);
+    AtomicFile.replace(environment(), text + "\n");
+  }
+
   /// `checkpoints/`: where training can go on from.
   public Checkpoints checkpoints() {
     return new Checkpoints(path.resolve("checkpoints"));
