@@ -95,7 +95,6 @@ public final class EdgeFuzz {
     long left = backend.memory().stats().live() + other.memory().stats().live();
     if (left != 0) {
       String leaks = backend.memory().leaks() + " " + other.memory().leaks();
-      backend.memory().leaks();
       return "!left " + left + " bytes behind after " + outcome + ": " + leaks;
     }
     return outcome;
