@@ -17,33 +17,12 @@
 #define LOG2_E 1.4426950408889634f
 #define LN_2 0.6931471805599453f
 
-// COUNT rows from `first` on, on their way; zeros outside the array. Where rows cannot be moved 16
-// bytes at a time they are there when this returns.
+// COUNT rows from `first` on, on their way; zeros outside the array.
 template <int COUNT, int WIDTH>
 __device__ __forceinline__ void loadRows(
     const bf16* x, i64 stride, u32 first, u32 rows, u32 width, bool aligned, bf16* tile) {
-  if (aligned) {
-#pragma unroll
-    for (u32 i = threadIdx.x; i < COUNT * WIDTH / 8; i += THREADS) {
-      u32 row = i / (WIDTH / 8);
-      u32 column = i % (WIDTH / 8) * 8;
-      bool inside = first + row < rows && column < width;
-      copyAsync16(
-          tile + row * PITCH(WIDTH) + column,
-          inside ? x + (first + row) * stride + column : x,
-          inside ? 16 : 0);
-    }
-  } else {
-    for (u32 i = threadIdx.x; i < COUNT * WIDTH; i += THREADS) {
-      u32 row = i / WIDTH;
-      u32 column = i % WIDTH;
-      bf16 value = {0};
-      if (first + row < rows && column < width) {
-        value = x[(first + row) * stride + column];
-      }
-      tile[row * PITCH(WIDTH) + column] = value;
-    }
-  }
+  loadTile<THREADS, COUNT, WIDTH, PITCH(WIDTH)>(
+      x, stride, first, rows, 0, width, aligned, tile);
 }
 
 // A warp's 16 rows as left operands.

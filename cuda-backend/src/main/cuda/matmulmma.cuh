@@ -147,34 +147,6 @@ struct Factors<float> {
   }
 };
 
-// R rows of C columns from (row0, column0) on, on their way; zeros outside. Where rows cannot be
-// moved 16 bytes at a time they are there when this returns.
-template <int THREADS, int R, int C, int PITCH, typename T>
-__device__ __forceinline__ void loadTile(
-    const T* x, i64 leading, u32 row0, u32 rows, u32 column0, u32 columns, bool aligned, T* tile) {
-  constexpr u32 EACH = 16 / sizeof(T);
-  if (aligned) {
-#pragma unroll
-    for (u32 i = threadIdx.x; i < R * C / EACH; i += THREADS) {
-      u32 row = i / (C / EACH);
-      u32 column = i % (C / EACH) * EACH;
-      u32 left = row0 + row < rows && column0 + column < columns ? columns - column0 - column : 0;
-      const T* from = left ? x + (row0 + row) * leading + column0 + column : x;
-      copyAsync16(tile + row * PITCH + column, from, min(left, EACH) * (u32)sizeof(T));
-    }
-  } else {
-    for (u32 i = threadIdx.x; i < R * C; i += THREADS) {
-      u32 row = i / C;
-      u32 column = i % C;
-      T value = {0};
-      if (row0 + row < rows && column0 + column < columns) {
-        value = x[(row0 + row) * leading + column0 + column];
-      }
-      tile[row * PITCH + column] = value;
-    }
-  }
-}
-
 // Grid: (N / BN, M / BM, batch).
 template <typename T, int BM, int BN, int WM, int WN, bool A_BY_ROWS, bool B_BY_ROWS>
 __device__ __forceinline__ void matmul(const MatmulArguments& p, const Strided<3>& batches) {

@@ -157,7 +157,7 @@ class TensorMatmulTest {
             WRONG),
         caught(
             "what is left of a row",
-            body(file, "min(left, EACH) * (u32)sizeof(T)", "left ? 16 : 0"),
+            fragment(file, "min(left, EACH) * (u32)sizeof(T)", "left ? 16 : 0"),
             "ORDER",
             WRONG + "|ILLEGAL_ADDRESS"));
   }
