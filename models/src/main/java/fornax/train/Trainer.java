@@ -38,9 +38,9 @@ import org.jspecify.annotations.Nullable;
 /// What step `s` does is a pure function of the options and of what the steps before left: its
 /// batch, its dropout masks and its learning rate depend on the seed and `s` alone. On the CPU the
 /// same seed gives the same bits. A step enqueues its work and waits for nothing: loss and norm are
-/// read when the next step is under way. From the second of a run on, a step without accumulation
-/// is one that was captured (see [Backend#capture(Runnable)]): the host hands the device its batch,
-/// its random state and the optimiser's numbers.
+/// read when the next step is under way. From the second of a run on, a step is one that was
+/// captured (see [Backend#capture(Runnable)]), with accumulation its passes and its update: the
+/// host hands the device its batches, its random state and the optimiser's numbers.
 public final class Trainer implements AutoCloseable {
   private static final int LEAST_FINAL_TOKENS = 16_384;
   private static final double SMOOTHING = 0.05; // of the speed: about the last 20 steps
@@ -59,7 +59,9 @@ public final class Trainer implements AutoCloseable {
   private final Tensor y;
   private final int[] inputs;
   private final int[] targets;
-  private @Nullable Replay replay;
+  private final Repeated whole = new Repeated(this::whole);
+  private final Repeated pass = new Repeated(this::pass);
+  private final Repeated update = new Repeated(this::updateAfterPasses);
   private TrainingState begin = TrainingState.START;
   private Watch watch = Watch.DEFAULT;
 
@@ -283,40 +285,57 @@ public final class Trainer implements AutoCloseable {
   /// Enqueues step `step`, counted from 1.
   private Pending step(int step) {
     double rate = optimizer.rate();
-    int passes = options.accumulate();
+    // In the first kernels are loaded and memory is asked for; what is captured cannot be watched.
+    boolean eager = watch.check() || step == begin.step() + 1;
     optimizer.begin();
-    if (passes == 1) {
-      upload(passesBefore(step - 1));
-      if (watch.check()) {
-        try (var _ = model.checkNumerics()) {
-          whole(); // what was captured cannot be watched
-        }
-      } else if (step == begin.step() + 1) {
-        whole(); // kernels are loaded, memory is asked for
-      } else {
-        replay().run();
-      }
-    } else {
-      try (var _ = Scope.open();
-          var _ = watch.check() ? model.checkNumerics() : null) {
-        var _ = lossSum.fillInPlace(0);
-        for (int pass = 0; pass < passes; pass++) {
-          upload(passesBefore(step - 1) + pass);
-          pass();
-        }
-        update();
-      }
+    try (var _ = watch.check() ? model.checkNumerics() : null) {
+      enqueue(step, eager);
     }
     return new Pending(step, rate, DeviceScalar.read(lossSum), clip.readNorm());
   }
 
-  private Replay replay() {
-    Replay captured = replay;
-    if (captured == null) {
-      captured = backend.capture(this::whole);
-      replay = captured;
+  private void enqueue(int step, boolean eager) {
+    int passes = options.accumulate();
+    if (passes == 1) {
+      upload(passesBefore(step - 1));
+      whole.run(eager);
+    } else {
+      var _ = lossSum.fillInPlace(0);
+      for (int i = 0; i < passes; i++) {
+        upload(passesBefore(step - 1) + i);
+        pass.run(eager);
+      }
+      update.run(eager);
     }
-    return captured;
+  }
+
+  /// Work that is the same in all steps but the first: it is captured when it is first run again.
+  private final class Repeated {
+    private final Runnable work;
+    private @Nullable Replay replay;
+
+    Repeated(Runnable work) {
+      this.work = work;
+    }
+
+    void run(boolean eager) {
+      if (eager) {
+        work.run();
+        return;
+      }
+      Replay captured = replay;
+      if (captured == null) {
+        captured = backend.capture(work);
+        replay = captured;
+      }
+      captured.run();
+    }
+
+    void close() {
+      if (replay != null) {
+        replay.close();
+      }
+    }
   }
 
   // All of a step without accumulation: the same work each time, on whatever the arrays hold.
@@ -349,23 +368,41 @@ public final class Trainer implements AutoCloseable {
     }
   }
 
-  // A loss that is not finite stops the update as gradients do that are not.
   private void update() {
+    apply();
+    optimizer.zeroGrad();
+  }
+
+  // A loss that is not finite stops the update as gradients do that are not.
+  private void apply() {
     NdArray scale = clip.scale(optimizer.parameters());
     backend.binary(Binary.MULTIPLY, lossSum.array(), 0, finite.array());
     backend.binary(Binary.ADD, finite.array(), 1, finite.array()); // 1 or NaN
     backend.binary(Binary.MULTIPLY, scale, finite.array(), scale);
     optimizer.apply(scale);
-    optimizer.zeroGrad();
+  }
+
+  // The gradients stay, as zeros: each pass of the next step adds to them, the first too, so that
+  // all are the same work.
+  private void updateAfterPasses() {
+    try (var _ = Scope.open()) {
+      apply();
+      for (Tensor parameter : optimizer.parameters()) {
+        NdArray gradient = parameter.gradArray();
+        if (gradient != null) {
+          backend.fill(gradient, 0);
+        }
+      }
+    }
   }
 
   /// Gives the memory of the optimiser back; the model stays.
   @Override
   public void close() {
-    Replay captured = replay;
-    if (captured != null) {
-      captured.close();
-    }
+    optimizer.zeroGrad();
+    whole.close();
+    pass.close();
+    update.close();
     x.close();
     y.close();
     optimizer.close();

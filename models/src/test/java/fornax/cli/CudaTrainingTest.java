@@ -73,9 +73,14 @@ class CudaTrainingTest {
 
   // Standard output of a run on the software device.
   private String run(String... arguments) throws IOException, InterruptedException {
+    return runWith("-Dfornax.cuda.code=ptx", arguments);
+  }
+
+  private String runWith(String options, String... arguments)
+      throws IOException, InterruptedException {
     Path err = folder.resolve("err.txt");
     ProcessBuilder builder =
-        launcher.command(folder, "-Dfornax.cuda.code=ptx", arguments).redirectError(err.toFile());
+        launcher.command(folder, options, arguments).redirectError(err.toFile());
     builder
         .environment()
         .merge("LD_LIBRARY_PATH", LIBRARIES.toString(), (before, ours) -> ours + ":" + before);
@@ -142,6 +147,23 @@ class CudaTrainingTest {
       difference = Math.max(difference, Math.abs(full.get(step) - cuda.get(step)));
     }
     assertTrue(difference > TOLERANCE, "in TF32 the losses must differ a little from F32's");
+  }
+
+  /// A step with accumulation is several graphs: its passes and its update.
+  @Test
+  void graphs_changeNoBits() throws IOException, InterruptedException {
+    String sizes = "--layers 1 --width 16 --heads 2 --context 8 --batch 2 --dropout 0.1 --steps 4";
+    String reports = " --accumulate 3 --eval-every 2 --sample-every 0 --device cuda --out ";
+    for (String graphs : new String[] {"true", "false"}) {
+      String _ =
+          runWith(
+              "-Dfornax.cuda.code=ptx -Dfornax.cuda.graphs=" + graphs,
+              ("train " + sizes + reports + graphs).split(" "));
+    }
+    Path weights = Path.of("model.safetensors");
+    assertArrayEquals(
+        Files.readAllBytes(folder.resolve("false").resolve(weights)),
+        Files.readAllBytes(folder.resolve("true").resolve(weights)));
   }
 
   @Test
