@@ -155,6 +155,28 @@ public final class Settings {
     return Boolean.getBoolean("fornax.cuda.tf32");
   }
 
+  /// How the tiles of products on CUDA's tensor cores are chosen.
+  public enum CudaTiles {
+    /// as `SEARCH` on a card, as `FIXED` on the software device
+    AUTO,
+    /// the first product of each shape tries all, and the fastest is kept on disk
+    SEARCH,
+    /// by the product's shape alone
+    FIXED
+  }
+
+  /// `-Dfornax.cuda.tiles=auto|search|fixed`: how the tiles of products on CUDA's tensor cores are
+  /// chosen; auto if unset. All give the same bits.
+  public static CudaTiles cudaTiles() {
+    String value = System.getProperty("fornax.cuda.tiles", "auto");
+    try {
+      return CudaTiles.valueOf(value.toUpperCase(Locale.ROOT));
+    } catch (IllegalArgumentException _) {
+      throw new IllegalArgumentException(
+          "-Dfornax.cuda.tiles: unknown; got " + value + "; need auto, search or fixed");
+    }
+  }
+
   /// `-Dfornax.cuda.graphs=false`: captured work is not recorded as a CUDA graph, but enqueued anew
   /// each time.
   public static boolean cudaGraphs() {

@@ -79,6 +79,7 @@ final class Cublas {
                 : cublasComputeType.CUBLAS_COMPUTE_32F_PEDANTIC;
     synchronized (device) {
       device.makeCurrent();
+      device.beginTimed();
       int status =
           JCublas2.cublasGemmStridedBatchedEx_new(
               handle,
@@ -104,6 +105,7 @@ final class Cublas {
               batches,
               compute,
               cublasGemmAlgo.CUBLAS_GEMM_DEFAULT);
+      device.endTimed("matmul", "cuBLAS");
       device.noteLaunch("matmul");
       if (status != cublasStatus.CUBLAS_STATUS_SUCCESS) {
         throw new DeviceException(

@@ -7,6 +7,7 @@ import fornax.backend.Binary;
 import fornax.backend.Compare;
 import fornax.backend.Conv2dOptions;
 import fornax.backend.CrossEntropyOptions;
+import fornax.backend.KernelTime;
 import fornax.backend.Memory;
 import fornax.backend.NdArray;
 import fornax.backend.Pool2dOptions;
@@ -489,8 +490,18 @@ final class CudaBackend implements Backend {
   // ---- control
 
   @Override
+  public List<KernelTime> kernelTimes() {
+    return device.kernelTimes();
+  }
+
+  @Override
+  public boolean hasKernelClock() {
+    return true;
+  }
+
+  @Override
   public Replay capture(Runnable step) {
-    return Settings.cudaGraphs() && !Settings.check()
+    return Settings.cudaGraphs() && !Settings.check() && !Settings.profile()
         ? CudaReplay.of(device, step)
         : Backend.super.capture(step);
   }

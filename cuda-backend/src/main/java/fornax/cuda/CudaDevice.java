@@ -5,6 +5,8 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import fornax.array.DType;
 import fornax.backend.DeviceException;
+import fornax.backend.DeviceInfo;
+import fornax.backend.KernelTime;
 import fornax.backend.Memory;
 import fornax.backend.NdArray;
 import fornax.backend.Readback;
@@ -78,6 +80,7 @@ final class CudaDevice implements AutoCloseable {
 
   private final String[] recent = new String[REMEMBERED_LAUNCHES];
   private final boolean check = Settings.check();
+  private final @Nullable KernelClock clock = Settings.profile() ? new KernelClock(compute) : null;
   private long launches;
   private long copyCount;
   private long waits;
@@ -123,6 +126,16 @@ final class CudaDevice implements AutoCloseable {
 
   String id() {
     return "cuda:" + index;
+  }
+
+  /// The card's name.
+  String name() {
+    return card.name();
+  }
+
+  /// Whether this is the software device, whose times say nothing.
+  boolean isTestOnly() {
+    return DeviceInfo.available("cuda", id(), name()).testOnly();
   }
 
   /// Such as 90.
@@ -296,6 +309,7 @@ final class CudaDevice implements AutoCloseable {
     for (int i = 0; i < count; i++) {
       argumentTable.setAtIndex(JAVA_LONG, i, argumentWords.address() + 8L * starts[i]);
     }
+    beginTimed();
     int status =
         JCudaDriver.cuLaunchKernel(
             launch.kernel.function(),
@@ -309,6 +323,7 @@ final class CudaDevice implements AutoCloseable {
             compute,
             arguments,
             null);
+    endTimed(launch.op, launch.kernel.file() + " " + launch.kernel.name());
     noteLaunch(launch.op);
     if (status != CUresult.CUDA_SUCCESS) {
       check(
@@ -348,6 +363,39 @@ final class CudaDevice implements AutoCloseable {
   synchronized void noteLaunch(String op) {
     recent[(int) (launches % REMEMBERED_LAUNCHES)] = op;
     launches++;
+  }
+
+  // ---- time
+
+  /// Before work that [#kernelTimes()] tells of.
+  synchronized void beginTimed() {
+    if (clock != null) {
+      clock.start();
+    }
+  }
+
+  /// After it.
+  synchronized void endTimed(String op, String kernel) {
+    if (clock != null) {
+      clock.stop(op, kernel);
+    }
+  }
+
+  /// See [fornax.backend.Backend#kernelTimes()].
+  synchronized List<KernelTime> kernelTimes() {
+    makeCurrent();
+    return clock == null ? List.of() : clock.take();
+  }
+
+  /// What `work` takes of the card's time; waits for it.
+  synchronized long nanos(Runnable work) {
+    makeCurrent();
+    KernelClock own = new KernelClock(compute);
+    try {
+      return own.nanos(work);
+    } finally {
+      own.close();
+    }
   }
 
   /// With `-Dfornax.check=true`, waits for what has been enqueued.
@@ -625,6 +673,9 @@ final class CudaDevice implements AutoCloseable {
     int _ = JCudaDriver.cuMemFree(CudaDriver.pointer(errorAddress));
     uploads.close();
     pinned.close();
+    if (clock != null) {
+      clock.close();
+    }
     for (CUmodule module : modules.values()) {
       int _ = JCudaDriver.cuModuleUnload(module);
     }

@@ -66,9 +66,10 @@ final class Matmul {
               + least / 10.0
               + " or later, or --precision f32");
     }
+    boolean before = tf32;
     tf32 = wanted || Settings.cudaTf32();
     tensorCores.takeTf32(tf32);
-    if (cublasTried) {
+    if (cublasTried && tf32 != before) {
       log();
     }
   }

@@ -62,13 +62,18 @@ final class TensorMatmul {
   /// About a block to each multiprocessor of an A100 (108) or H100 (132).
   private static final long FULL = 108;
 
+  /// Larger results are not made twice to find their fastest tile.
+  private static final long MOST_SEARCH_BYTES = 1L << 30;
+
   private final CudaDevice device;
   private final Elementwise elementwise;
+  private final TileSearch search;
   private boolean tf32;
 
   TensorMatmul(CudaDevice device, Elementwise elementwise) {
     this.device = device;
     this.elementwise = elementwise;
+    this.search = new TileSearch(device);
   }
 
   /// Whether F32 matrices are taken from now on.
@@ -109,8 +114,36 @@ final class TensorMatmul {
     if (factors == null) {
       throw new IllegalArgumentException("matmul: no tensor cores for " + a + " and " + b);
     }
-    Tile tile = choose(y.dim(-2), y.dim(-1), y.elements() / y.dim(-2) / y.dim(-1));
-    multiply(factors, tile, a, b, bias, activation, before, y, accumulate);
+    try (var work = new Workspace(device.memory())) {
+      NdArray left = operand(work, a);
+      NdArray right = operand(work, b);
+      Tile tile = choose(factors, left, right, y);
+      launch(factors, tile, left, right, bias, activation, before, y, accumulate);
+    }
+  }
+
+  // Products that are timed write into an array of their own.
+  private Tile choose(Factors factors, NdArray a, NdArray b, NdArray y) {
+    long m = y.dim(-2);
+    long n = y.dim(-1);
+    long batches = y.elements() / m / n;
+    Tile usual = usual(m, n, batches);
+    if (y.bytes() > MOST_SEARCH_BYTES) {
+      return usual;
+    }
+    var product = new TileSearch.Product(factors.prefix, form(a, b), m, n, a.dim(-1), batches);
+    return search.tile(product, TILES, usual, tile -> nanos(factors, tile, a, b, y));
+  }
+
+  private long nanos(Factors factors, Tile tile, NdArray a, NdArray b, NdArray y) {
+    try (var work = new Workspace(device.memory())) {
+      NdArray result = work.allocate(y.dtype(), y.shape());
+      return device.nanos(() -> launch(factors, tile, a, b, null, null, null, result, false));
+    }
+  }
+
+  private static String form(NdArray a, NdArray b) {
+    return (byRows(a) ? "n" : "t") + (byRows(b) ? "n" : "t");
   }
 
   /// Likewise of `factors` by blocks of `tile`, one of [#TILES].
@@ -156,10 +189,9 @@ final class TensorMatmul {
     long m = y.dim(-2);
     long n = y.dim(-1);
     long batches = batch.elements();
-    String form = (aByRows ? "n" : "t") + (bByRows ? "n" : "t");
     for (long first = 0; first < batches; first += Matmul.MAX_GRID_YZ) {
       device
-          .kernel("matmul", factors.file, factors.prefix + tile.name() + "_" + form)
+          .kernel("matmul", factors.file, factors.prefix + tile.name() + "_" + form(a, b))
           .struct()
           .word(CudaBlock.address(a))
           .word(CudaBlock.address(b))
@@ -187,7 +219,7 @@ final class TensorMatmul {
   }
 
   // The largest tile of which there are enough to fill a card.
-  private static Tile choose(long m, long n, long batches) {
+  private static Tile usual(long m, long n, long batches) {
     for (Tile tile : TILES) {
       if (m >= tile.rows && n >= tile.columns && tile.blocks(m, n, batches) >= FULL) {
         return tile;

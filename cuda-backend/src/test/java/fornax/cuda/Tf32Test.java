@@ -11,6 +11,7 @@ import fornax.backend.Backend;
 import fornax.backend.DeviceException;
 import fornax.backend.reference.ReferenceBackend;
 import fornax.conformance.CaseResult;
+import fornax.conformance.Golden;
 import fornax.conformance.OpCase;
 import fornax.conformance.OpCases;
 import fornax.conformance.SelfTest;
@@ -18,6 +19,7 @@ import fornax.cuda.softwaredevice.SoftwareDevice;
 import fornax.tensor.Scope;
 import fornax.tensor.Tensor;
 import fornax.tensor.Tensors;
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
@@ -68,6 +70,28 @@ class Tf32Test {
     }
     assertEquals(List.of(), failures);
     assertTrue(worst > 1e-4, "some result must show that factors were rounded; got " + worst);
+  }
+
+  /// PyTorch's numbers, of operators and of a small GPT that is trained, in F32.
+  @Test
+  void golden_agreesWithPyTorch() throws IOException {
+    List<String> failures = new ArrayList<>();
+    int checked = 0;
+    try (Backend backend = TestDevice.open()) {
+      backend.multiplyInTf32(true);
+      List<CaseResult> results = new ArrayList<>(Golden.builtIn().operators(backend));
+      results.addAll(Golden.builtIn().model(backend));
+      for (CaseResult result : results) {
+        if (result.dtype().equals("F32") && result.status() != CaseResult.Status.SKIPPED) {
+          checked++;
+          if (!(result.maxError() <= result.tolerance() * TIMES_F32)) {
+            failures.add(result.toString());
+          }
+        }
+      }
+    }
+    assertEquals(List.of(), failures);
+    assertTrue(checked > 20, "checked " + checked);
   }
 
   @Test
