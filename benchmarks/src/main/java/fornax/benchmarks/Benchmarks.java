@@ -45,6 +45,18 @@ public final class Benchmarks implements BenchRunner {
     return 0;
   }
 
+  /// Also of a device for tests, in small sizes and marked as such: so that what a card will be
+  /// asked can be tried.
+  @Override
+  public int report(Setup setup, Path file) throws IOException {
+    Backends.Opened opened = Backends.open(setup.device());
+    opened.backend().close(); // each part opens it in its own way
+    setup.err().println(opened.reason());
+    DeviceReport.write(opened.device(), file, setup.err());
+    setup.out().println("bench: written to " + file);
+    return 0;
+  }
+
   @Override
   public int guard(Setup setup, boolean accept) throws IOException {
     if (!setup.device().equals("auto") && !setup.device().equals("cpu")) {

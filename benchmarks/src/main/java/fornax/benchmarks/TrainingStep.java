@@ -13,6 +13,7 @@ import fornax.tensor.Scope;
 import fornax.tensor.Tensor;
 import fornax.tensor.Tensors;
 import java.util.Random;
+import org.jspecify.annotations.Nullable;
 
 /// A GPT with AdamW and a source of random tokens: forward, backward, update, no clipping, no
 /// dropout.
@@ -29,6 +30,9 @@ final class TrainingStep implements AutoCloseable {
   private final Random random = new Random(SEED);
   private final int[] inputs;
   private final int[] targets;
+  private final Tensor one;
+  private @Nullable Tensor x;
+  private @Nullable Tensor y;
 
   /// What one step took.
   record Times(long forwardNanos, long backwardNanos, long updateNanos) {
@@ -48,6 +52,7 @@ final class TrainingStep implements AutoCloseable {
             Schedule.constant(RATE),
             AdamW.Options.DEFAULT);
     loss = Tensors.on(backend).zeros(DType.F32, Shape.scalar()).escape();
+    one = Tensors.on(backend).ones(DType.F32, Shape.scalar()).escape();
     inputs = new int[shape.tokens()];
     targets = new int[inputs.length];
   }
@@ -77,6 +82,34 @@ final class TrainingStep implements AutoCloseable {
     }
   }
 
+  /// Makes a batch and the optimiser's numbers ready for [#enqueue()].
+  void prepare() {
+    fill(inputs);
+    fill(targets);
+    optimizer.begin();
+    Shape size = Shape.of(shape.batch(), shape.model().context());
+    try (var scope = Scope.open()) {
+      x = scope.keep(Tensors.on(backend).of(inputs, size)).escape();
+      y = scope.keep(Tensors.on(backend).of(targets, size)).escape();
+    }
+  }
+
+  /// Enqueues a step on what [#prepare()] made ready, the same each time, and waits for nothing.
+  void enqueue() {
+    Tensor tokens = x;
+    Tensor wanted = y;
+    if (tokens == null || wanted == null) {
+      throw new IllegalStateException("bench: no batch; need prepare() first");
+    }
+    try (var _ = Scope.open()) {
+      Tensor mean = model.loss(tokens, wanted);
+      mean.backward();
+      optimizer.apply(one.array());
+      optimizer.zeroGrad();
+      backend.copy(mean.array(), loss.array());
+    }
+  }
+
   private void waitIf(boolean wanted) {
     if (wanted) {
       backend.synchronize();
@@ -98,6 +131,12 @@ final class TrainingStep implements AutoCloseable {
   public void close() {
     optimizer.close();
     loss.close();
+    one.close();
+    for (Tensor batch : new @Nullable Tensor[] {x, y}) {
+      if (batch != null) {
+        batch.close();
+      }
+    }
     model.close();
   }
 }

@@ -27,6 +27,7 @@ import picocli.CommandLine.Spec;
       "  fornax bench --quick                          every suite, for a first look",
       "  fornax bench 'Matmul|Attention' --json out.json",
       "  fornax bench --train baby --threads 2         tokens per second of training",
+      "  fornax bench --device cuda --report card.json everything to know of a card, in one file",
       "  fornax bench --guard                          exits with 1 if something got slower"
     })
 final class BenchCommand extends Command {
@@ -116,6 +117,15 @@ final class BenchCommand extends Command {
       description = "With --guard: make what is measured the new baseline.")
   boolean accept;
 
+  @Option(
+      names = "--report",
+      paramLabel = "FILE",
+      order = 10,
+      description =
+          "Measure what comes first on a GPU, products, attention and a step of GPT-2 with its"
+              + " kernels and gaps, into FILE, which anyone can send.")
+  @Nullable Path report;
+
   BenchCommand(Output output) {
     this.output = output;
   }
@@ -141,6 +151,9 @@ final class BenchCommand extends Command {
     }
     try {
       var setup = new BenchRunner.Setup(device, quick, output.out(), output.err());
+      if (report != null) {
+        return runner.report(setup, report);
+      }
       if (train != null) {
         return runner.train(setup, train, precision == null ? Precision.F32 : precision, steps);
       }
@@ -154,6 +167,9 @@ final class BenchCommand extends Command {
   }
 
   private void check() {
+    refuse(
+        report != null && (regex != null || train != null || guard || json != null || quick),
+        "--report measures everything; take it alone");
     refuse(train != null && guard, "--train and --guard exclude each other");
     refuse(train != null && quick, "--train and --quick exclude each other; --steps 3 is quick");
     refuse(regex != null && (train != null || guard), "REGEX chooses suites; got " + regex);

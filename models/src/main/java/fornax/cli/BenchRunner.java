@@ -31,6 +31,11 @@ public interface BenchRunner {
   /// @throws IOException if `json` cannot be written
   int suites(Setup setup, String regex, @Nullable Path json) throws IOException;
 
+  /// Measures what must be measured first on a GPU, into one file.
+  ///
+  /// @throws IOException if `file` cannot be written
+  int report(Setup setup, Path file) throws IOException;
+
   /// Compares the hot paths with the committed baseline.
   ///
   /// @param accept whether to make what is measured the new baseline

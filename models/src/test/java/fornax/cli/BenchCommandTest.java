@@ -17,6 +17,7 @@ class BenchCommandTest {
         "Matmul --guard | REGEX chooses suites; got Matmul",
         "--train nano --json x | --json is for the suites",
         "--precision f32 | --precision needs --train",
+        "--report x --train nano | --report measures everything; take it alone",
         "--steps 3 | --steps needs --train",
         "--accept | --accept needs --guard",
       })
