@@ -1,17 +1,17 @@
 // Cross entropy of logits and its gradient. Shapes: x, dx [N, C]; targets (I32), losses, logSumExp
-// [N]. With the smoothing s: loss = logSumExp − (1 − s)·x[target] − s·mean(x), 0 for ignored rows.
+// [N]; rows of x and dx begin at multiples of a pitch. With the smoothing s: loss = logSumExp − (1 − s)·x[target] − s·mean(x), 0 for ignored rows.
 #include "fornax.cuh"
 
 // A warp or a block to a row.
 template <int THREADS, typename T>
 __device__ __forceinline__ void forward(
     const T* x, const int* targets, int ignored, float smoothing, float* losses, float* logSumExp,
-    u32 N, u32 C, IndexError* error, u32 ticket) {
+    u32 N, u32 C, i64 pitch, IndexError* error, u32 ticket) {
   u32 row = blockIdx.x * blockDim.y + threadIdx.y;
   if (row >= N) {
     return;
   }
-  x += (i64)row * C;
+  x += row * pitch;
   float m = -infinity();
   for (u32 c = threadIdx.x; c < C; c += THREADS) {
     m = Max::apply(m, toFloat(x[c]));
@@ -47,10 +47,10 @@ __device__ __forceinline__ void forward(
 template <typename T>
 __device__ __forceinline__ void gradient(
     const T* x, const int* targets, int ignored, float smoothing, const float* logSumExp,
-    const float* dLosses, i64 dLossStride, T* dx, u32 C) {
+    const float* dLosses, i64 dLossStride, T* dx, u32 C, i64 pitch, i64 dxPitch) {
   u32 row = blockIdx.x;
-  x += (i64)row * C;
-  dx += (i64)row * C;
+  x += row * pitch;
+  dx += row * dxPitch;
   int target = targets[row];
   float lse = logSumExp[row];
   float scale = dLosses[row * dLossStride];
@@ -65,18 +65,19 @@ __device__ __forceinline__ void gradient(
 #define CROSS_ENTROPY(T, type)                                                                   \
   extern "C" __global__ void __launch_bounds__(256) cross_entropy_warp_##type(                   \
       const T* x, const int* targets, int ignored, float smoothing, float* losses,               \
-      float* logSumExp, u32 N, u32 C, IndexError* error, u32 ticket) {                           \
-    forward<32>(x, targets, ignored, smoothing, losses, logSumExp, N, C, error, ticket);         \
+      float* logSumExp, u32 N, u32 C, i64 pitch, IndexError* error, u32 ticket) {                \
+    forward<32>(x, targets, ignored, smoothing, losses, logSumExp, N, C, pitch, error, ticket);  \
   }                                                                                              \
   extern "C" __global__ void __launch_bounds__(256) cross_entropy_block_##type(                  \
       const T* x, const int* targets, int ignored, float smoothing, float* losses,               \
-      float* logSumExp, u32 N, u32 C, IndexError* error, u32 ticket) {                           \
-    forward<256>(x, targets, ignored, smoothing, losses, logSumExp, N, C, error, ticket);        \
+      float* logSumExp, u32 N, u32 C, i64 pitch, IndexError* error, u32 ticket) {                \
+    forward<256>(x, targets, ignored, smoothing, losses, logSumExp, N, C, pitch, error, ticket); \
   }                                                                                              \
   extern "C" __global__ void __launch_bounds__(256) cross_entropy_gradient_##type(               \
       const T* x, const int* targets, int ignored, float smoothing, const float* logSumExp,      \
-      const float* dLosses, i64 dLossStride, T* dx, u32 C) {                                     \
-    gradient(x, targets, ignored, smoothing, logSumExp, dLosses, dLossStride, dx, C);            \
+      const float* dLosses, i64 dLossStride, T* dx, u32 C, i64 pitch, i64 dxPitch) {             \
+    gradient(                                                                                    \
+        x, targets, ignored, smoothing, logSumExp, dLosses, dLossStride, dx, C, pitch, dxPitch); \
   }
 
 CROSS_ENTROPY(float, f32)

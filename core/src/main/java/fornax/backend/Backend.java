@@ -485,7 +485,8 @@ public interface Backend extends Primitives {
 
   /// `losses = logSumExp − (1 − s)·x[target] − s·mean(x)` with the smoothing s; 0 where the target
   /// is the ignored index. Shapes: `x [N, C], targets (I32) [N] → losses, logSumExp [N]`, all
-  /// contiguous; losses and logSumExp F32.
+  /// contiguous, but that rows of x may be as far apart as [#rowPitch(long)] says; losses and
+  /// logSumExp F32.
   ///
   /// @throws IndexOutOfBoundsException (maybe late) if a target is neither ignored nor in `[0, C)`
   default void crossEntropy(
@@ -733,6 +734,13 @@ public interface Backend extends Primitives {
   /// full speed, few enough for the memory. By default 64 MB in F32.
   default long chunkElements() {
     return 1L << 24;
+  }
+
+  /// How far apart the rows of logits are best, in elements: at least `columns`, and that unless
+  /// the device reads rows faster which begin at certain multiples. What lies between is never
+  /// read.
+  default long rowPitch(long columns) {
+    return columns;
   }
 
   // ---- for default bodies

@@ -47,6 +47,7 @@ final class OpTimes implements InvocationHandler {
           "capture",
           "constant",
           "multiplyInTf32",
+          "rowPitch",
           "hashCode",
           "toString" ->
           call(method, given);

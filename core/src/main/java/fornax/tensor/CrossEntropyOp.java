@@ -179,8 +179,9 @@ final class CrossEntropyOp {
     void run() {
       long rows = x.dim(0);
       long classes = w.dim(1);
-      long step = Math.max(1, Math.min(rows, call.backend.chunkElements() / Math.max(1, classes)));
-      NdArray logits = call.temporary(x.dtype(), Shape.of(step, classes));
+      long pitch = call.backend.rowPitch(classes);
+      long step = Math.max(1, Math.min(rows, call.backend.chunkElements() / Math.max(1, pitch)));
+      NdArray logits = call.temporary(x.dtype(), Shape.of(step, pitch)).slice(1, 0, classes);
       NdArray logSumExp = call.temporary(type, Shape.of(step));
       NdArray one = call.temporary(type, Shape.scalar());
       call.backend.fill(one, 1);

@@ -336,7 +336,7 @@ final class Normalization {
 
   boolean crossEntropy(
       NdArray x, NdArray targets, CrossEntropyOptions options, NdArray losses, NdArray logSumExp) {
-    if (!oneFloatingType(x) || !isF32(losses, logSumExp)) {
+    if (!oneFloatingType(x) || !isF32(losses, logSumExp) || !byRows(x)) {
       return false;
     }
     if (x.dim(0) > 0) {
@@ -353,6 +353,7 @@ final class Normalization {
               .array(logSumExp)
               .size(x.dim(0))
               .size(columns)
+              .number(x.layout().stride(0))
               .address(device.errorAddress())
               .integer(device.indexErrors().ticket("crossEntropy", targets.layout(), columns));
       rows(launch, x.dim(0), columns);
@@ -367,7 +368,7 @@ final class Normalization {
       NdArray logSumExp,
       NdArray dLosses,
       NdArray dx) {
-    if (!oneFloatingType(x, dx) || !isF32(logSumExp, dLosses)) {
+    if (!oneFloatingType(x, dx) || !isF32(logSumExp, dLosses) || !byRows(x) || !byRows(dx)) {
       return false;
     }
     if (x.elements() > 0) {
@@ -385,8 +386,14 @@ final class Normalization {
           .number(dLosses.layout().stride(0))
           .array(dx)
           .size(x.dim(1))
+          .number(x.layout().stride(0))
+          .number(dx.layout().stride(0))
           .run(x.dim(0), 1, 1, 256, 1);
     }
     return true;
+  }
+
+  private static boolean byRows(NdArray x) {
+    return x.dim(1) == 1 || x.layout().stride(1) == 1;
   }
 }
