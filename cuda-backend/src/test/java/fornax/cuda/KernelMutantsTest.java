@@ -13,6 +13,7 @@ import fornax.backend.Pool2dOptions;
 import fornax.backend.Unary;
 import fornax.backend.reference.ReferenceBackend;
 import fornax.cuda.softwaredevice.SoftwareDevice;
+import fornax.tensor.LossOptions;
 import fornax.tensor.Scope;
 import fornax.tensor.Tensor;
 import fornax.tensor.Tensors;
@@ -322,6 +323,27 @@ class KernelMutantsTest {
             WRONG));
   }
 
+  /// Rows of logits are further apart than they are wide.
+  @TestFactory
+  Stream<DynamicTest> forgottenPitch() {
+    String file = "crossentropy";
+    return Stream.of(
+        caught(
+            "rows of logits",
+            Edit.of(file, "x += row * pitch;", "x += (i64)row * C;"),
+            KernelMutantsTest::lossOfAVocabulary,
+            "ORDER",
+            "forward",
+            WRONG),
+        caught(
+            "rows of their gradient",
+            Edit.of(file, "dx += row * dxPitch;", "dx += (i64)row * C;"),
+            KernelMutantsTest::lossOfAVocabulary,
+            "ORDER",
+            "forward",
+            WRONG));
+  }
+
   /// Without the atomic, two wrong indices leave the position of one and the value of the other.
   @TestFactory
   Stream<DynamicTest> missingAtomic() {
@@ -450,6 +472,17 @@ class KernelMutantsTest {
 
   private static double[] layerNormOfLongRows(Backend backend) {
     return in(b -> numbers(b, 2, 2000).layerNorm(null, null, 1e-5), backend);
+  }
+
+  // Its gradient.
+  private static double[] lossOfAVocabulary(Backend backend) {
+    return in(
+        b -> {
+          Tensor x = numbers(b, 3, 8).requiresGrad(true);
+          Tensor targets = Tensors.on(b).of(new int[] {64, 0, 7}, Shape.of(3));
+          return gradient(x, x.linearCrossEntropy(numbers(b, 8, 65), targets, LossOptions.DEFAULT));
+        },
+        backend);
   }
 
   private static double[] transpose(Backend backend) {
