@@ -12,6 +12,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
+import java.util.PriorityQueue;
+import java.util.Queue;
 import java.util.SequencedMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -32,6 +34,7 @@ public final class BpeTokenizer implements Tokenizer {
           Pattern.UNICODE_CHARACTER_CLASS);
 
   private static final int MOST_KEPT = 1 << 16; // words whose tokens are remembered
+  private static final int SHORT_BYTES = 64; // longer words are not, and take a heap to merge
 
   private final List<String> spellings; // by token
   private final List<Merge> merges;
@@ -184,6 +187,9 @@ public final class BpeTokenizer implements Tokenizer {
         throw unknown(text, start, word);
       }
     }
+    if (tokens.length > SHORT_BYTES) {
+      return mergeLong(tokens);
+    }
     tokens = merge(tokens);
     if (kept.size() < MOST_KEPT) {
       kept.put(word, tokens);
@@ -237,6 +243,47 @@ public final class BpeTokenizer implements Tokenizer {
       length = to;
     }
     return Arrays.copyOf(tokens, length);
+  }
+
+  /// The same in time `n log n`: a word may be as long as its text, and each pass of [#merge] goes
+  /// over all of it.
+  private int[] mergeLong(int[] tokens) {
+    int end = tokens.length;
+    int[] after = new int[end]; // where the next token stands; end: none
+    int[] before = new int[end];
+    var pairs =
+        new PriorityQueue<Long>(); // rank << 32 | place of the left one; some are of the past
+    for (int i = 0; i < end; i++) {
+      after[i] = i + 1;
+      before[i] = i - 1;
+      offer(pairs, tokens, i, i + 1);
+    }
+    for (Long first = pairs.poll(); first != null; first = pairs.poll()) {
+      int left = first.intValue();
+      int right = tokens[left] < 0 ? end : after[left];
+      Merged both = right == end ? null : merged.get(pair(tokens[left], tokens[right]));
+      if (both == null || both.rank() != (int) (first >>> 32)) {
+        continue;
+      }
+      tokens[left] = both.token();
+      tokens[right] = -1;
+      after[left] = after[right];
+      if (after[left] < end) {
+        before[after[left]] = left;
+      }
+      offer(pairs, tokens, left, after[left]);
+      if (before[left] >= 0) {
+        offer(pairs, tokens, before[left], left);
+      }
+    }
+    return Arrays.stream(tokens).filter(token -> token >= 0).toArray();
+  }
+
+  private void offer(Queue<Long> pairs, int[] tokens, int left, int right) {
+    Merged both = right < tokens.length ? merged.get(pair(tokens[left], tokens[right])) : null;
+    if (both != null) {
+      boolean _ = pairs.add(pair(both.rank(), left));
+    }
   }
 
   @Override

@@ -4,15 +4,19 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTimeout;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import fornax.models.TinyGpt2;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Random;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -42,7 +46,8 @@ class HuggingFaceTokenizersTest {
             "I chose that bank for",
             "Hello, I'm a language model; they'll've\t\n\n  done  it's\r\n 1234 + \u00bd   ",
             "na\u00efve \u4f60\u597d \ud83d\ude42\u00a0\u2003x\u200b <|endoftext|> 'S DON'T",
-            Texts.load(List.of("dickens")).substring(10_000, 60_000));
+            Texts.load(List.of("dickens")).substring(10_000, 60_000),
+            "a".repeat(1001) + " " + letters(5000) + " " + letters(65) + " ".repeat(300));
     Tokenizer whole = read();
     Files.delete(folder.resolve("tokenizer.json"));
     for (Tokenizer tokenizer : List.of(whole, read())) {
@@ -53,6 +58,22 @@ class HuggingFaceTokenizersTest {
       }
       assertEquals("<|endoftext|>", tokenizer.decode(50_256));
     }
+  }
+
+  private static String letters(int count) {
+    return new Random(count)
+        .ints(count, 0, 26)
+        .mapToObj(letter -> Character.toString('a' + letter))
+        .collect(Collectors.joining());
+  }
+
+  @Test
+  void wordAsLongAsARequest_takesNoLongerForIt() throws IOException {
+    HuggingFaceTokenizers.write(new Gpt2Tokenizer(), 1024, folder);
+    Tokenizer tokenizer = read();
+    String word = letters(1 << 18);
+    int[] tokens = assertTimeout(Duration.ofSeconds(30), () -> tokenizer.encode(word));
+    assertArrayEquals(new Gpt2Tokenizer().encode(word), tokens);
   }
 
   @Test
