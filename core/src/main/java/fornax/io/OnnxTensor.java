@@ -71,7 +71,8 @@ final class OnnxTensor {
 
   private Shape shape() throws CorruptFileException {
     if (dims.size() > MAX_RANK || dims.stream().anyMatch(dim -> dim < 0)) {
-      throw corrupt("the shape " + dims, "at most " + MAX_RANK + " sizes of at least 0");
+      List<Long> first = dims.subList(0, Math.min(MAX_RANK, dims.size()));
+      throw corrupt("the shape " + first, "at most " + MAX_RANK + " sizes of at least 0");
     }
     try {
       return Shape.of(dims.stream().mapToLong(Long::longValue).toArray());

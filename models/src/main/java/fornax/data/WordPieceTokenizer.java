@@ -24,6 +24,8 @@ public final class WordPieceTokenizer {
   private static final String CLS = "[CLS]";
   private static final String SEP = "[SEP]";
 
+  private static final int MOST_TOKENS = 1 << 24; // far above any vocabulary
+
   private final Map<String, Integer> vocabulary;
   private final int size;
   private final BertNormalizer normalizer;
@@ -53,11 +55,12 @@ public final class WordPieceTokenizer {
     added = new HashMap<>();
     int largest = vocabulary.values().stream().mapToInt(Integer::intValue).max().orElseThrow();
     for (JsonNode token : json.path("added_tokens")) {
-      int number = token.path("id").asInt(-1);
       String content = token.path("content").asText();
-      if (number < 0 || content.isEmpty()) {
-        throw new DataException("added_tokens: got " + token + "; need an id and a content");
+      if (!isNumber(token.path("id")) || content.isEmpty()) {
+        throw new DataException(
+            "added_tokens: got " + Texts.excerpt(token.toString()) + "; need an id and a content");
       }
+      int number = token.path("id").intValue();
       added.put(content, number);
       largest = Math.max(largest, number);
     }
@@ -91,16 +94,20 @@ public final class WordPieceTokenizer {
     }
   }
 
+  private static boolean isNumber(JsonNode token) {
+    return token.isInt() && token.intValue() >= 0 && token.intValue() < MOST_TOKENS;
+  }
+
   private static Map<String, Integer> vocabulary(JsonNode tokens) throws DataException {
     if (!tokens.isObject() || tokens.isEmpty()) {
       throw new DataException("vocabulary: got no tokens; need an object of tokens and numbers");
     }
     Map<String, Integer> vocabulary = HashMap.newHashMap(tokens.size());
     for (Map.Entry<String, JsonNode> token : tokens.properties()) {
-      if (!token.getValue().isInt() || token.getValue().intValue() < 0) {
+      if (!isNumber(token.getValue())) {
         throw new DataException(
             "vocabulary: got "
-                + token.getValue()
+                + Texts.excerpt(token.getValue().toString())
                 + " for \""
                 + Texts.excerpt(token.getKey())
                 + "\"; need a number");
@@ -128,7 +135,7 @@ public final class WordPieceTokenizer {
       throw new DataException(
           part
               + ": got "
-              + (type.isMissingNode() ? "no type" : "type " + type)
+              + (type.isMissingNode() ? "no type" : "type " + Texts.excerpt(type.toString()))
               + "; need "
               + needed
               + ", as BERT has it");

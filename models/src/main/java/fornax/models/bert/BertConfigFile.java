@@ -4,12 +4,16 @@ import com.fasterxml.jackson.core.JacksonException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import fornax.backend.Unary;
+import fornax.io.BoundedFile;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
 /// The `config.json` of Hugging Face's BERT.
 final class BertConfigFile {
+  private static final long MAX_BYTES = 1 << 24; // far above any
+  private static final int EXCERPT = 100; // characters of the file in a message
+
   private final Path file;
   private final JsonNode json;
 
@@ -31,13 +35,13 @@ final class BertConfigFile {
     }
     try {
       return new BertConfigFile(
-              file, JsonMapper.builder().build().readTree(Files.readAllBytes(file)))
+              file, JsonMapper.builder().build().readTree(BoundedFile.read(file, MAX_BYTES)))
           .read();
     } catch (JacksonException e) {
       throw new IOException(
           file
               + ": not valid: "
-              + e.getOriginalMessage().lines().findFirst().orElse("no JSON")
+              + excerpt(e.getOriginalMessage().lines().findFirst().orElse("no JSON"))
               + "; need a JSON object",
           e);
     }
@@ -77,6 +81,10 @@ final class BertConfigFile {
     }
   }
 
+  private static String excerpt(String said) {
+    return said.length() <= EXCERPT ? said : said.substring(0, EXCERPT) + "...";
+  }
+
   private int size(String key) throws IOException {
     if (!json.path(key).isInt()) {
       throw wrong(key, "a whole number");
@@ -91,7 +99,7 @@ final class BertConfigFile {
             + ": "
             + key
             + " not usable; got "
-            + (value.isMissingNode() ? "nothing" : value)
+            + (value.isMissingNode() ? "nothing" : excerpt(value.toString()))
             + "; need "
             + need);
   }

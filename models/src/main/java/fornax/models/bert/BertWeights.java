@@ -147,6 +147,9 @@ public final class BertWeights implements AutoCloseable {
     if (stored.shape().rank() != 2) {
       throw new IOException(name + " is " + stored.shape() + "; need a matrix");
     }
+    if (Math.max(stored.shape().dim(0), stored.shape().dim(1)) > Integer.MAX_VALUE) {
+      throw new IOException(name + " is " + stored.shape() + "; need at most 2^31 − 1 of each");
+    }
     int rows = Math.toIntExact(stored.shape().dim(0));
     int columns = Math.toIntExact(stored.shape().dim(1));
     Shape shape = Shape.of(columns, rows);
@@ -174,6 +177,15 @@ public final class BertWeights implements AutoCloseable {
   }
 
   private void check() throws IOException {
+    if (config.layers() > tensors.size()) { // a config cannot make us count to two thousand million
+      throw new IOException(
+          path
+              + ": num_hidden_layers too large; got "
+              + config.layers()
+              + " for "
+              + tensors.size()
+              + " tensors; need both of one model");
+    }
     List<String> faults = new ArrayList<>();
     SequencedMap<String, Shape> needed = BertNames.shapes(config);
     needed.forEach(
