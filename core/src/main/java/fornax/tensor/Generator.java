@@ -56,7 +56,8 @@ public final class Generator implements AutoCloseable {
 
   /// The random state on the device, I32 `[4]`.
   ///
-  /// @throws IllegalStateException if this has been closed and no recorded operation holds the state
+  /// @throws IllegalStateException if this has been closed and no recorded operation holds the
+  ///   state
   public NdArray state() {
     if (closed && state.buffer().holders() == 0) {
       throw new IllegalStateException("generator: it has been closed; need an open one");

@@ -1,6 +1,7 @@
 package fornax.tensor;
 
 import fornax.array.DType;
+import fornax.array.DTypeException;
 import fornax.array.Shape;
 import fornax.array.ShapeException;
 import fornax.backend.Backend;
@@ -113,7 +114,12 @@ public final class Tensors {
   }
 
   /// `start + i·step` for i = 0 .. `count` − 1.
+  ///
+  /// @throws DTypeException if `dtype` is BOOL
   public Tensor range(DType dtype, double start, double step, long count) {
+    if (dtype == DType.BOOL) {
+      throw new DTypeException("range: not numbers; got BOOL; need I32 or a floating type");
+    }
     return make(dtype, Shape.of(count), y -> backend.range(y, start, step));
   }
 

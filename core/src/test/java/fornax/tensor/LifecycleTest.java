@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import fornax.array.DType;
+import fornax.array.DTypeException;
 import fornax.array.Layout;
 import fornax.array.Shape;
 import fornax.backend.Backend;
@@ -247,6 +248,11 @@ class LifecycleTest extends Fixture {
         assertThrows(DeviceException.class, () -> vector(1, 2).dropout(0.5, generator));
       }
     }
+  }
+
+  @Test
+  void rangeOfFlags_isRefused() {
+    assertThrows(DTypeException.class, () -> tensors.range(DType.BOOL, 0, 1, 4));
   }
 
   @Test

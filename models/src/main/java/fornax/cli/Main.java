@@ -4,6 +4,7 @@ import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Objects;
 import picocli.CommandLine;
 import picocli.CommandLine.Help.Ansi;
@@ -34,6 +35,9 @@ public final class Main {
     if (System.getProperty(LOG_FORMAT) == null) {
       System.setProperty(LOG_FORMAT, "%5$s%6$s%n"); // a warning is one line, as an error is
     }
+    // Digits and decimal points are those that files, JSON and other programs have, wherever this
+    // runs.
+    Locale.setDefault(Locale.Category.FORMAT, Locale.ROOT);
     System.exit(run(Output.ofProcess(), args));
   }
 

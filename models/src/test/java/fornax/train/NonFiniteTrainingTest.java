@@ -145,8 +145,7 @@ class NonFiniteTrainingTest {
       training.trainer.watch(new Trainer.Watch(9, true));
       var saboteur = new Saboteur(training, Integer.MAX_VALUE);
       NonFiniteException e =
-          assertThrows(
-              NonFiniteException.class, () -> training.trainer.run(saboteur, () -> false));
+          assertThrows(NonFiniteException.class, () -> training.trainer.run(saboteur, () -> false));
       assertEquals("linear", e.op());
       assertEquals("blocks.0.attention.qkv", e.layer());
       assertEquals(1, e.notANumbers());

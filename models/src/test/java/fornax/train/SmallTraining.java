@@ -12,7 +12,8 @@ import java.io.IOException;
 import java.util.Objects;
 import java.util.Random;
 
-/// A training of a very small GPT with dropout on tokens from a seed, for tests of what is round it.
+/// A training of a very small GPT with dropout on tokens from a seed, for tests of what is round
+/// it.
 final class SmallTraining implements AutoCloseable {
   private static final GptConfig CONFIG = new GptConfig(13, 16, 2, 2, 24, 0.1);
   private static final OptimizerOptions RECIPE =

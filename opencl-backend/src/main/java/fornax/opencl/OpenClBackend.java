@@ -59,7 +59,8 @@ final class OpenClBackend implements Backend {
     this.id = id;
     this.clBlast = clBlast;
     this.queue = new OpenClQueue(device);
-    this.memory = new Memory(id, queue, (long) (MEMORY_SHARE * device.globalBytes()));
+    this.memory =
+        new Memory(id, queue, Settings.memoryLimit((long) (MEMORY_SHARE * device.globalBytes())));
     elementwise = new Elementwise(queue, tuning);
     reduction = new Reduction(queue, tuning, memory);
     scan = new Scan(queue, tuning);
