@@ -24,7 +24,7 @@ import org.jspecify.annotations.Nullable;
 /// Prints the seed of the last case that began to standard error, and what it did to standard
 /// output. Exit code 0: all as promised.
 public final class EdgeFuzz {
-  private static final long MEMORY = 512L << 20;
+  private static final long MEMORY = 64L << 20;
   private static final long LARGEST_READ = 1 << 20;
 
   private EdgeFuzz() {}
