@@ -29,8 +29,11 @@ final class Matmul {
   /// Products with at most this many rows (decoding) read `b` once, in place.
   private static final int THIN_ROWS = 8;
 
-  /// The columns of a thin product summed at a time: its sums stay in L1.
+  /// The columns of a thin product summed at a time: one row's sums stay in L1, and those of
+  /// several with the rows of `b` that they share.
   private static final int STRIPE = 1024;
+
+  private static final int ROW_STRIPE = 4096;
 
   /// Columns of `b` packed at a time: long enough runs for the prefetcher and the TLB.
   private static final int PACK_COLUMNS = 128;
@@ -320,14 +323,15 @@ final class Matmul {
       boolean dots = right.columnStride != 1;
       int step = dots ? args.inner : depth;
       float[] left = scratch.a(count * step + kernels.tileColumns());
-      float[] sums = scratch.b(count * STRIPE);
+      int stripe = count == 1 ? ROW_STRIPE : STRIPE;
+      float[] sums = scratch.b(count * stripe);
       var leftSource =
           new MatmulKernels.Source(few.data, few.bfloat16, few.rowBytes(), few.columnBytes());
       var source =
           new MatmulKernels.Source(
               right.data, right.bfloat16, right.columnBytes(), right.rowBytes());
-      for (int j = 0; j < total; j += STRIPE) {
-        int width = Math.min(STRIPE, total - j);
+      for (int j = 0; j < total; j += stripe) {
+        int width = Math.min(stripe, total - j);
         int k = 0;
         do {
           int length = Math.min(step, args.inner - k);
@@ -336,16 +340,16 @@ final class Matmul {
             for (int i = 0; i < count; i++) {
               kernels.pack(left, i * length, 1, 1, length, leftSource, few.byteOffset(batch, i, k));
             }
-            kernels.dot(left, count, source, start, width, length, sums, STRIPE);
+            kernels.dot(left, count, source, start, width, length, sums, stripe);
           } else {
             kernels.pack(left, 0, count, count, length, leftSource, few.byteOffset(batch, 0, k));
-            kernels.multiplyUnpacked(left, count, source, start, width, length, sums, STRIPE);
+            kernels.multiplyUnpacked(left, count, source, start, width, length, sums, stripe);
           }
           boolean last = k + length >= args.inner;
           if (transposed) {
             finish(sums, 1, j, width, 0, 1, k == 0, last);
           } else {
-            finish(sums, STRIPE, 0, count, j, width, k == 0, last);
+            finish(sums, stripe, 0, count, j, width, k == 0, last);
           }
           k += length;
         } while (k < args.inner);

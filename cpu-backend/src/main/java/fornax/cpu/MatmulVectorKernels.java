@@ -17,6 +17,10 @@ final class MatmulVectorKernels extends MatmulKernels {
   private static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
   private static final int LANES = SPECIES.length();
   private static final int PITCH = 2 * LANES;
+
+  /// Dot products at a time.
+  private static final int DOTS = 8;
+
   private static final boolean TALL = LANES >= 16;
   private static final int ROWS = TALL ? 12 : 6;
   private static final ByteOrder ORDER = ByteOrder.nativeOrder();
@@ -24,7 +28,7 @@ final class MatmulVectorKernels extends MatmulKernels {
 
   private static final ThreadLocal<float[]> SCRATCH =
       ThreadLocal.withInitial(
-          () -> new float[Math.max(3 * Transposer.scratchLength(), 4 * PARTIAL_SUMS)]);
+          () -> new float[Math.max(3 * Transposer.scratchLength(), DOTS * PARTIAL_SUMS)]);
 
   @Override
   int tileRows() {
@@ -617,6 +621,9 @@ final class MatmulVectorKernels extends MatmulKernels {
       Arrays.fill(t, i * pitch, i * pitch + columns, 0f);
     }
     int k = 0;
+    for (; rows == 1 && !b.bfloat16() && k + 8 <= depth; k += 8) {
+      axpy8(a, k, b.data(), start + k * b.along(), b.along(), columns, t);
+    }
     for (; k + 4 <= depth; k += 4) {
       long from = start + k * b.along();
       for (int i = 0; i < rows; i++) {
@@ -695,6 +702,47 @@ final class MatmulVectorKernels extends MatmulKernels {
     }
   }
 
+  /// Eight rows of `b`, from byte `first` on and `along` apart, times the numbers from `a[at]` on.
+  private static void axpy8(
+      float[] a, int at, MemorySegment b, long first, long along, int columns, float[] t) {
+    long b0 = first;
+    long b1 = b0 + along;
+    long b2 = b1 + along;
+    long b3 = b2 + along;
+    long b4 = b3 + along;
+    long b5 = b4 + along;
+    long b6 = b5 + along;
+    long b7 = b6 + along;
+    FloatVector x0 = FloatVector.broadcast(SPECIES, a[at]);
+    FloatVector x1 = FloatVector.broadcast(SPECIES, a[at + 1]);
+    FloatVector x2 = FloatVector.broadcast(SPECIES, a[at + 2]);
+    FloatVector x3 = FloatVector.broadcast(SPECIES, a[at + 3]);
+    FloatVector x4 = FloatVector.broadcast(SPECIES, a[at + 4]);
+    FloatVector x5 = FloatVector.broadcast(SPECIES, a[at + 5]);
+    FloatVector x6 = FloatVector.broadcast(SPECIES, a[at + 6]);
+    FloatVector x7 = FloatVector.broadcast(SPECIES, a[at + 7]);
+    int whole = columns / LANES * LANES;
+    for (int j = 0; j < whole; j += LANES) {
+      FloatVector sum = FloatVector.fromArray(SPECIES, t, j);
+      sum = FloatVector.fromMemorySegment(SPECIES, b, b0 + j * 4L, ORDER).fma(x0, sum);
+      sum = FloatVector.fromMemorySegment(SPECIES, b, b1 + j * 4L, ORDER).fma(x1, sum);
+      sum = FloatVector.fromMemorySegment(SPECIES, b, b2 + j * 4L, ORDER).fma(x2, sum);
+      sum = FloatVector.fromMemorySegment(SPECIES, b, b3 + j * 4L, ORDER).fma(x3, sum);
+      sum = FloatVector.fromMemorySegment(SPECIES, b, b4 + j * 4L, ORDER).fma(x4, sum);
+      sum = FloatVector.fromMemorySegment(SPECIES, b, b5 + j * 4L, ORDER).fma(x5, sum);
+      sum = FloatVector.fromMemorySegment(SPECIES, b, b6 + j * 4L, ORDER).fma(x6, sum);
+      sum = FloatVector.fromMemorySegment(SPECIES, b, b7 + j * 4L, ORDER).fma(x7, sum);
+      sum.intoArray(t, j);
+    }
+    for (int j = whole; j < columns; j++) {
+      float sum = t[j];
+      for (int k = 0; k < 8; k++) {
+        sum = Math.fma(a[at + k], b.get(FLOAT, first + k * along + j * 4L), sum);
+      }
+      t[j] = sum;
+    }
+  }
+
   private static void axpy(float a, MemorySegment b, long from, int columns, float[] t, int to) {
     for (int j = 0; j < columns; j++) {
       t[to + j] = Math.fma(a, b.get(FLOAT, from + j * 4L), t[to + j]);
@@ -706,18 +754,26 @@ final class MatmulVectorKernels extends MatmulKernels {
       float[] a, int rows, Source b, long start, int columns, int depth, float[] t, int pitch) {
     float[] partial = SCRATCH.get();
     int whole = depth / PARTIAL_SUMS * PARTIAL_SUMS;
+    boolean wide = rows == 1 && !b.bfloat16(); // its conversions would exceed the compiler's budget
+    int group = wide ? DOTS : 4;
     int j = 0;
-    for (; j + 4 <= columns; j += 4) {
+    for (; j + group <= columns; j += group) {
       long from = start + j * b.across();
       for (int i = 0; i < rows; i++) {
         for (int l = 0; l < PARTIAL_SUMS; l += LANES) {
           if (b.bfloat16()) {
             MatmulBFloat16.dot4(a, i * depth, b.data(), from, b.across(), l, whole, partial);
+          } else if (wide) {
+            dot8(a, b.data(), from, b.across(), l, whole, partial);
           } else {
             dot4(a, i * depth, b.data(), from, b.across(), l, whole, partial);
           }
         }
-        for (int c = 0; c < 4; c++) {
+        if (LANES == PARTIAL_SUMS && whole == depth) {
+          fold(partial, group, t, i * pitch + j);
+          continue;
+        }
+        for (int c = 0; c < group; c++) {
           t[i * pitch + j + c] =
               fold(partial, c * PARTIAL_SUMS, a, i * depth, b, from + c * b.across(), whole, depth);
         }
@@ -736,6 +792,52 @@ final class MatmulVectorKernels extends MatmulKernels {
         t[i * pitch + j] = fold(partial, 0, a, i * depth, b, from, whole, depth);
       }
     }
+  }
+
+  /// The sums of `count` vectors' lanes.
+  private static void fold(float[] partial, int count, float[] t, int at) {
+    for (int c = 0; c < count; c++) {
+      t[at + c] = Vectors.fold(FloatVector.fromArray(SPECIES, partial, c * LANES));
+    }
+  }
+
+  /// Partial sums `first … first + LANES` of [#DOTS] dot products.
+  private static void dot8(
+      float[] a, MemorySegment b, long b0, long across, int first, int depth, float[] partial) {
+    long b1 = b0 + across;
+    long b2 = b1 + across;
+    long b3 = b2 + across;
+    long b4 = b3 + across;
+    long b5 = b4 + across;
+    long b6 = b5 + across;
+    long b7 = b6 + across;
+    FloatVector s0 = FloatVector.zero(SPECIES);
+    FloatVector s1 = s0;
+    FloatVector s2 = s0;
+    FloatVector s3 = s0;
+    FloatVector s4 = s0;
+    FloatVector s5 = s0;
+    FloatVector s6 = s0;
+    FloatVector s7 = s0;
+    for (int k = first; k < depth; k += PARTIAL_SUMS) {
+      FloatVector x = FloatVector.fromArray(SPECIES, a, k);
+      s0 = FloatVector.fromMemorySegment(SPECIES, b, b0 + k * 4L, ORDER).fma(x, s0);
+      s1 = FloatVector.fromMemorySegment(SPECIES, b, b1 + k * 4L, ORDER).fma(x, s1);
+      s2 = FloatVector.fromMemorySegment(SPECIES, b, b2 + k * 4L, ORDER).fma(x, s2);
+      s3 = FloatVector.fromMemorySegment(SPECIES, b, b3 + k * 4L, ORDER).fma(x, s3);
+      s4 = FloatVector.fromMemorySegment(SPECIES, b, b4 + k * 4L, ORDER).fma(x, s4);
+      s5 = FloatVector.fromMemorySegment(SPECIES, b, b5 + k * 4L, ORDER).fma(x, s5);
+      s6 = FloatVector.fromMemorySegment(SPECIES, b, b6 + k * 4L, ORDER).fma(x, s6);
+      s7 = FloatVector.fromMemorySegment(SPECIES, b, b7 + k * 4L, ORDER).fma(x, s7);
+    }
+    s0.intoArray(partial, first);
+    s1.intoArray(partial, first + PARTIAL_SUMS);
+    s2.intoArray(partial, first + 2 * PARTIAL_SUMS);
+    s3.intoArray(partial, first + 3 * PARTIAL_SUMS);
+    s4.intoArray(partial, first + 4 * PARTIAL_SUMS);
+    s5.intoArray(partial, first + 5 * PARTIAL_SUMS);
+    s6.intoArray(partial, first + 6 * PARTIAL_SUMS);
+    s7.intoArray(partial, first + 7 * PARTIAL_SUMS);
   }
 
   /// Partial sums `first … first + LANES` of four dot products.

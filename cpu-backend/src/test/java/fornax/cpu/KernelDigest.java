@@ -34,7 +34,9 @@ final class KernelDigest {
   }
 
   private String round(Workers workers) {
-    int[][] shapes = {{13, 40, 35}, {1, 50, 40}, {3, 50, 40}, {30, 100, 1}, {64, 32, 64}};
+    int[][] shapes = {
+      {13, 40, 35}, {1, 50, 40}, {1, 64, 41}, {3, 50, 40}, {30, 100, 1}, {64, 32, 64}
+    };
     for (int[] shape : shapes) {
       for (Activation activation : Activation.values()) {
         product(workers, shape[0], shape[1], shape[2], activation);
