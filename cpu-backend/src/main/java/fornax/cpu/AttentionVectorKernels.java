@@ -1,5 +1,6 @@
 package fornax.cpu;
 
+import com.google.errorprone.annotations.Immutable;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
@@ -95,31 +96,79 @@ final class AttentionVectorKernels extends AttentionKernels {
       float[] logSumExp,
       float[] delta,
       int lanes) {
+    var panel = new Panel(s, dp, at, width, visible, scale, logSumExp, delta, lanes);
     for (int i = 0; i < width; i += LANES) {
-      FloatVector shift = FloatVector.fromArray(SPECIES, logSumExp, lanes + i);
-      FloatVector d = FloatVector.fromArray(SPECIES, delta, lanes + i);
+      // Rows that all lanes see, those that some do, and those that none does.
       int clear = Math.clamp((long) visible + i, 0, rows);
       int seen = Math.clamp((long) visible + i + LANES - 1, 0, rows);
-      gradientClear(s, dp, at + i, clear, width, scale, shift, d);
-      gradientMasked(s, dp, at + i, clear, seen, visible + i, scale, shift, d);
-      for (int j = seen; j < rows; j++) {
-        FloatVector.zero(SPECIES).intoArray(s, at + j * width + i);
-        FloatVector.zero(SPECIES).intoArray(dp, at + j * width + i);
-      }
+      gradient(0, panel, i, 0, clear);
+      gradient(1, panel, i, clear, seen);
+      gradient(2, panel, i, seen, rows);
     }
   }
 
-  private static void gradientClear(
-      float[] s,
-      float[] dp,
-      int at,
-      int rows,
-      int width,
-      float scale,
-      FloatVector shift,
-      FloatVector delta) {
-    for (int j = 0; j < rows; j++) {
-      int x = at + j * width;
+  /// The arguments of [AttentionKernels#softmaxGradient].
+  private static final class Panel {
+    final float[] s;
+    final float[] dp;
+    final int at;
+    final int width;
+    final int visible;
+    final float scale;
+    final float[] logSumExp;
+    final float[] delta;
+    final int lanes;
+
+    Panel(
+        float[] s,
+        float[] dp,
+        int at,
+        int width,
+        int visible,
+        float scale,
+        float[] logSumExp,
+        float[] delta,
+        int lanes) {
+      this.s = s;
+      this.dp = dp;
+      this.at = at;
+      this.width = width;
+      this.visible = visible;
+      this.scale = scale;
+      this.logSumExp = logSumExp;
+      this.delta = delta;
+      this.lanes = lanes;
+    }
+  }
+
+  /// The gradient of rows `[from, to)` of a panel, in the vector at column `i`.
+  @FunctionalInterface
+  @Immutable
+  private interface Gradient {
+    void run(Panel panel, int i, int from, int to);
+  }
+
+  private static final Gradient[] GRADIENTS = {
+    AttentionVectorKernels::gradientClear,
+    AttentionVectorKernels::gradientMasked,
+    AttentionVectorKernels::gradientZero
+  };
+
+  // All three at one place, so that the compiler inlines none: two exponentials in one method
+  // exceed its budget, see VectorLoop.
+  private static void gradient(int which, Panel panel, int i, int from, int to) {
+    GRADIENTS[which].run(panel, i, from, to);
+  }
+
+  private static void gradientClear(Panel panel, int i, int from, int to) {
+    float[] s = panel.s;
+    float[] dp = panel.dp;
+    int width = panel.width;
+    float scale = panel.scale;
+    FloatVector shift = FloatVector.fromArray(SPECIES, panel.logSumExp, panel.lanes + i);
+    FloatVector delta = FloatVector.fromArray(SPECIES, panel.delta, panel.lanes + i);
+    for (int j = from; j < to; j++) {
+      int x = panel.at + j * width + i;
       FloatVector p =
           VectorMath.expNormal(FloatVector.fromArray(SPECIES, s, x).mul(scale).sub(shift));
       p.intoArray(s, x);
@@ -127,23 +176,28 @@ final class AttentionVectorKernels extends AttentionKernels {
     }
   }
 
-  private void gradientMasked(
-      float[] s,
-      float[] dp,
-      int at,
-      int from,
-      int to,
-      int visible,
-      float scale,
-      FloatVector shift,
-      FloatVector delta) {
+  private static void gradientMasked(Panel panel, int i, int from, int to) {
+    float[] s = panel.s;
+    float[] dp = panel.dp;
+    int width = panel.width;
+    float scale = panel.scale;
+    FloatVector shift = FloatVector.fromArray(SPECIES, panel.logSumExp, panel.lanes + i);
+    FloatVector delta = FloatVector.fromArray(SPECIES, panel.delta, panel.lanes + i);
     for (int j = from; j < to; j++) {
-      int x = at + j * width;
+      int x = panel.at + j * width + i;
       FloatVector p =
           VectorMath.expNormal(FloatVector.fromArray(SPECIES, s, x).mul(scale).sub(shift))
-              .blend(0f, LANE.compare(VectorOperators.LE, (float) (j - visible)));
+              .blend(0f, LANE.compare(VectorOperators.LE, (float) (j - panel.visible - i)));
       p.intoArray(s, x);
       p.mul(FloatVector.fromArray(SPECIES, dp, x).sub(delta)).mul(scale).intoArray(dp, x);
+    }
+  }
+
+  private static void gradientZero(Panel panel, int i, int from, int to) {
+    for (int j = from; j < to; j++) {
+      int x = panel.at + j * panel.width + i;
+      FloatVector.zero(SPECIES).intoArray(panel.s, x);
+      FloatVector.zero(SPECIES).intoArray(panel.dp, x);
     }
   }
 

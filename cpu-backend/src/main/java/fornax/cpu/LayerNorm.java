@@ -109,7 +109,7 @@ final class LayerNorm {
       group.weightO = 4 * weight.layout().offset();
       group.bias = HostBlock.segment(bias);
       group.biasO = 4 * bias.layout().offset();
-      int most = LayerNormGroup.rows(columns);
+      int most = Rows.group(columns);
       for (long row = first; row < end; row += most) {
         int rows = (int) Math.min(most, end - row);
         if (before != null) {
@@ -220,7 +220,7 @@ final class LayerNorm {
       group.weightO = 4 * weight.layout().offset();
       group.weightSums = zeroed(weightSums, part);
       group.biasSums = zeroed(biasSums, part);
-      int most = LayerNormGroup.rows(columns);
+      int most = Rows.group(columns);
       for (long row = first; row < end; row += most) {
         int rows = (int) Math.min(most, end - row);
         group.rows = rows;

@@ -11,12 +11,6 @@ import java.util.Arrays;
 /// dependent additions, of which the processor works on several at a time only if nothing else
 /// stands between them. In formulas `h` is the normalised row, `h = (x − mean − rest)·factor`.
 final class LayerNormGroup {
-  /// The most rows of a group.
-  static final int MAX_ROWS = 64;
-
-  // With what is written and two more operands, a group's 16 KB of each are at home in the cache.
-  private static final int FLOATS = 4096;
-
   final int columns;
 
   /// Added to the variance.
@@ -41,19 +35,20 @@ final class LayerNormGroup {
   MemorySegment bias = MemorySegment.NULL;
   long biasO;
 
-  final float[] mean = new float[MAX_ROWS];
+  // The arrays are the thread's, which has one group at a time.
+  final float[] mean;
 
   /// What the mean's rounding left of it.
-  final float[] rest = new float[MAX_ROWS];
+  final float[] rest;
 
   /// `1 / √(variance + ε)`
-  final float[] factor = new float[MAX_ROWS];
+  final float[] factor;
 
   /// The mean of `dy·weight`.
-  final float[] gradientMean = new float[MAX_ROWS];
+  final float[] gradientMean;
 
-  /// The mean of `dy·weight·h`, with `h` the normalised row.
-  final float[] gradientDot = new float[MAX_ROWS];
+  /// The mean of `dy·weight·h`.
+  final float[] gradientDot;
 
   /// The loops.
   enum Loop {
@@ -92,11 +87,14 @@ final class LayerNormGroup {
 
   LayerNormGroup(int columns) {
     this.columns = columns;
-  }
-
-  /// How many rows make a group.
-  static int rows(int columns) {
-    return Math.clamp(FLOATS / Math.max(1, columns), 1, MAX_ROWS);
+    float[][] numbers = Scratch.get().rowNumbers;
+    mean = numbers[0];
+    rest = numbers[1];
+    factor = numbers[2];
+    gradientMean = numbers[3];
+    gradientDot = numbers[4];
+    Arrays.fill(mean, 0);
+    Arrays.fill(rest, 0);
   }
 
   void run(Loop loop) {

@@ -11,6 +11,13 @@ final class Rows {
   /// Partial sums of a row (see [RowKernels]).
   static final int PARTIALS = 32;
 
+  /// The most rows that a kernel takes as a group.
+  static final int MAX_GROUP = 64;
+
+  // Floats of a group: with what is written and two more operands, 16 KB of each are at home in
+  // the first-level cache.
+  private static final int GROUP_FLOATS = 4096;
+
   private final MemorySegment data;
   private final DType type;
   private final long offset;
@@ -76,6 +83,11 @@ final class Rows {
 
   private MemorySegment words(int count) {
     return Scratch.get().words(slot, columns * count);
+  }
+
+  /// How many rows make a group.
+  static int group(int columns) {
+    return Math.clamp(GROUP_FLOATS / Math.max(1, columns), 1, MAX_GROUP);
   }
 
   /// Runs `task` for groups of rows, so that a group is worth a task.

@@ -33,6 +33,9 @@ final class Scratch {
 
   private final MemorySegment[] slots = new MemorySegment[SLOTS];
 
+  /// The numbers of each row of a group, for kernels that take rows by groups.
+  final float[][] rowNumbers = new float[5][Rows.MAX_GROUP];
+
   /// Sort keys; grows as needed.
   long[] keys = {};
 

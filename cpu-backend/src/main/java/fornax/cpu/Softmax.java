@@ -89,7 +89,7 @@ final class Softmax {
         (long) COST * columns,
         (first, end) -> {
           var group = new SoftmaxGroup(columns);
-          int most = SoftmaxGroup.rows(columns);
+          int most = Rows.group(columns);
           for (long row = first; row < end; row += most) {
             int rows = (int) Math.min(most, end - row);
             group.rows = rows;
@@ -139,7 +139,7 @@ final class Softmax {
         (long) COST * columns,
         (first, end) -> {
           var group = new SoftmaxGroup(columns);
-          int most = SoftmaxGroup.rows(columns);
+          int most = Rows.group(columns);
           for (long row = first; row < end; row += most) {
             int rows = (int) Math.min(most, end - row);
             group.rows = rows;

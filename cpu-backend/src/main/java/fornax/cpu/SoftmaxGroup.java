@@ -8,9 +8,6 @@ import java.util.Arrays;
 /// [LayerNormGroup], each loop runs over all rows of the group before the next one starts. An
 /// operand `x` is the segment `x` from byte `xo` on.
 final class SoftmaxGroup {
-  private static final int MAX_ROWS = 64;
-  private static final int FLOATS = 4096;
-
   final int columns;
 
   /// The rows it holds now.
@@ -23,8 +20,9 @@ final class SoftmaxGroup {
   MemorySegment dy = MemorySegment.NULL;
   long dyo;
 
-  /// What is taken from each element of a row, or what it is multiplied by.
-  final float[] number = new float[MAX_ROWS];
+  /// What is taken from each element of a row, or what it is multiplied by. The array is the
+  /// thread's, which has one group at a time.
+  final float[] number = Scratch.get().rowNumbers[0];
 
   /// The loops.
   enum Loop {
@@ -57,11 +55,6 @@ final class SoftmaxGroup {
 
   SoftmaxGroup(int columns) {
     this.columns = columns;
-  }
-
-  /// How many rows make a group.
-  static int rows(int columns) {
-    return Math.clamp(FLOATS / Math.max(1, columns), 1, MAX_ROWS);
   }
 
   void run(Loop loop) {
