@@ -14,6 +14,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.zip.ZipEntry;
@@ -29,6 +31,9 @@ import java.util.zip.ZipFile;
 final class Peers {
   private static final List<String> SHAPES = List.of("nano", "baby", "gpt2");
   private static final Pattern LINE = Pattern.compile("tok/s best (\\d+) median (\\d+) .*");
+  private static final Pattern PEAK = Pattern.compile("VmHWM:\\s+(\\d+) kB");
+  private static final long WATCH_MILLIS = 200;
+  private static final String HEAP = "-Xmx1g";
   private static final String NATIVES = "pytorch-native-cpu";
   private static final String NATIVES_FOLDER = "pytorch/cpu/linux-x86_64/";
   private static final String KEEP_MEMORY =
@@ -80,7 +85,7 @@ final class Peers {
         "%-16s  %-16s  %10s  %10s  %6s%n", "MATMUL", "SIZE", "FORNAX", "PYTORCH", "RATIO");
     double logs = 0;
     int count = 0;
-    for (String line : run(torch("fornax.benchmarks.MatmulPeers", threads))) {
+    for (String line : run(torch("fornax.benchmarks.MatmulPeers", threads)).lines()) {
       String[] parts = line.split(" ");
       if (parts.length == 4) {
         double ours = Double.parseDouble(parts[2]);
@@ -108,7 +113,11 @@ final class Peers {
     return Math.exp(logs / count);
   }
 
-  private record Speed(double best, double median) {}
+  /// Tokens a second, and the most memory that the process had resident.
+  private record Speed(double best, double median, long peakBytes) {}
+
+  /// What a process printed, and the most memory it had resident; 0 where the system does not say.
+  private record Run(List<String> lines, long peakBytes) {}
 
   private void training(int rounds) throws IOException, InterruptedException {
     Map<String, List<Speed>> ours = new LinkedHashMap<>();
@@ -121,8 +130,8 @@ final class Peers {
             .add(speed(run(torch("fornax.benchmarks.TorchTraining", shape, threads))));
       }
     }
-    String title = "%-8s  %20s  %20s  %12s%n";
-    System.out.printf(title, "TRAINING", "FORNAX", "PYTORCH", "RATIO");
+    String title = "%-8s  %20s  %20s  %12s  %16s%n";
+    System.out.printf(title, "TRAINING", "FORNAX", "PYTORCH", "RATIO", "PEAK MB");
     for (String shape : SHAPES) {
       Speed our = best(ours, shape);
       Speed their = best(theirs, shape);
@@ -133,13 +142,13 @@ final class Peers {
           text(our),
           text(their),
           String.format(
-              Locale.ROOT,
-              "%.2f / %.2f",
-              our.best() / their.best(),
-              our.median() / their.median()));
+              Locale.ROOT, "%.2f / %.2f", our.best() / their.best(), our.median() / their.median()),
+          our.peakBytes() / 1_000_000 + " / " + their.peakBytes() / 1_000_000);
     }
     System.out.printf(
-        "tokens/s, best step / best round's median, %s threads, %d rounds%n", threads, rounds);
+        "tokens/s, best step / best round's median; most resident memory, each in a JVM with %s;"
+            + " %s threads, %d rounds%n",
+        HEAP, threads, rounds);
   }
 
   private static String text(Speed speed) {
@@ -150,18 +159,21 @@ final class Peers {
     List<Speed> rounds = speeds.getOrDefault(shape, List.of());
     return new Speed(
         rounds.stream().mapToDouble(Speed::best).max().orElseThrow(),
-        rounds.stream().mapToDouble(Speed::median).max().orElseThrow());
+        rounds.stream().mapToDouble(Speed::median).max().orElseThrow(),
+        rounds.stream().mapToLong(Speed::peakBytes).max().orElseThrow());
   }
 
-  private static Speed speed(List<String> lines) {
-    for (String line : lines) {
+  private static Speed speed(Run run) {
+    for (String line : run.lines()) {
       Matcher matcher = LINE.matcher(line);
       if (matcher.matches()) {
         return new Speed(
-            Double.parseDouble(matcher.group(1)), Double.parseDouble(matcher.group(2)));
+            Double.parseDouble(matcher.group(1)),
+            Double.parseDouble(matcher.group(2)),
+            run.peakBytes());
       }
     }
-    throw new IllegalStateException("peers: no speed; got " + lines);
+    throw new IllegalStateException("peers: no speed; got " + run.lines());
   }
 
   private ProcessBuilder fornax(String shape) {
@@ -183,6 +195,7 @@ final class Peers {
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(
         List.of(
+            HEAP,
             "--add-modules=jdk.incubator.vector",
             "--enable-native-access=ALL-UNNAMED",
             "--sun-misc-unsafe-memory-access=allow",
@@ -199,18 +212,40 @@ final class Peers {
     return command;
   }
 
-  private static List<String> run(ProcessBuilder builder) throws IOException, InterruptedException {
+  private static Run run(ProcessBuilder builder) throws IOException, InterruptedException {
     Process process = builder.redirectError(ProcessBuilder.Redirect.INHERIT).start();
     process.getOutputStream().close();
+    var peak = new AtomicLong();
+    Thread watch = Thread.ofVirtual().start(() -> watch(process, peak));
     List<String> lines;
     try (var out = process.inputReader()) {
       lines = out.lines().toList();
     }
     int code = process.waitFor();
+    watch.join();
     if (code != 0) {
       throw new IllegalStateException(
           "peers: " + builder.command().getLast() + " ended with " + code + ": " + lines);
     }
-    return lines;
+    return new Run(lines, peak.get());
+  }
+
+  // Linux keeps the high-water mark of a process as long as it lives.
+  private static void watch(Process process, AtomicLong peak) {
+    Path status = Path.of("/proc", String.valueOf(process.pid()), "status");
+    try {
+      do {
+        for (String line : Files.readAllLines(status)) {
+          Matcher matcher = PEAK.matcher(line);
+          if (matcher.matches()) {
+            peak.set(1024 * Long.parseLong(matcher.group(1)));
+          }
+        }
+      } while (!process.waitFor(WATCH_MILLIS, TimeUnit.MILLISECONDS));
+    } catch (IOException _) {
+      return; // ended meanwhile, or no Linux
+    } catch (InterruptedException _) {
+      Thread.currentThread().interrupt();
+    }
   }
 }
