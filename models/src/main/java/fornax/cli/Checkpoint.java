@@ -7,11 +7,15 @@ import fornax.io.SafeTensors;
 import fornax.models.gpt.Gpt;
 import fornax.models.gpt.GptConfig;
 import fornax.models.gpt.HuggingFaceFolder;
+import fornax.nn.Lora;
 import fornax.nn.Precision;
+import fornax.nn.TensorFile;
 import fornax.nn.Weights;
 import fornax.train.Checkpoints;
+import fornax.train.LoraConfig;
 import fornax.train.RunConfig;
 import fornax.train.RunFolder;
+import fornax.train.StoredWeights;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -35,7 +39,8 @@ record Checkpoint(Path path, RunConfig config, Tokenizer tokenizer) {
       return read(path);
     }
     RunFolder folder = RunFolder.open(path);
-    Path newest = Files.isRegularFile(folder.model()) ? null : folder.checkpoints().newest(false);
+    boolean ended = Files.isRegularFile(folder.model()) || Files.isRegularFile(folder.adapter());
+    Path newest = ended ? null : folder.checkpoints().newest(false);
     return read(newest == null ? path : newest);
   }
 
@@ -70,13 +75,16 @@ record Checkpoint(Path path, RunConfig config, Tokenizer tokenizer) {
               + config.model().vocabulary()
               + ", as config.json says; take both files from one run");
     }
-    if (!Files.isRegularFile(folder.model())) {
+    Path weights = config.lora() == null ? folder.model() : folder.adapter();
+    if (!Files.isRegularFile(weights)) {
       throw new UserException(
           "checkpoint: no file "
-              + folder.model()
+              + weights
               + "; need the weights of a run; was it stopped before the first were saved?");
     }
-    requireSize(folder.model(), config.model());
+    if (config.lora() == null) {
+      requireSize(weights, config.model());
+    }
     return new Checkpoint(path, config, tokenizer);
   }
 
@@ -126,7 +134,8 @@ record Checkpoint(Path path, RunConfig config, Tokenizer tokenizer) {
     }
   }
 
-  /// Gives the parameters of `model`, which is of this config's sizes, the values in the files.
+  /// Gives the parameters of `model`, which is of this config's sizes, the values in the files;
+  /// adapters are merged into them.
   ///
   /// @throws IOException if they are corrupt or not of this model
   void load(Gpt model) throws IOException {
@@ -134,9 +143,32 @@ record Checkpoint(Path path, RunConfig config, Tokenizer tokenizer) {
       try (var files = HuggingFaceFolder.open(path)) {
         files.load(model);
       }
+    } else if (config.lora() != null) {
+      try (var weights = StoredWeights.open(path)) {
+        weights.load(model);
+      }
     } else {
       var _ = model.load(RunFolder.open(path).model());
     }
+  }
+
+  /// Gives `model` the values in the files for training to go on with: the adapters beside the
+  /// weights that they adapt.
+  ///
+  /// @throws IOException if they are corrupt or not of this model
+  void loadToTrain(Gpt model) throws IOException {
+    LoraConfig lora = config.lora();
+    if (lora == null) {
+      load(model);
+      return;
+    }
+    RunFolder folder = RunFolder.open(path);
+    try (var base = StoredWeights.openBase(folder, lora)) {
+      base.load(model);
+    }
+    Weights zeros = Weights.zeros(model.backend(), config.training().seed());
+    Lora.apply(model, lora.options(), zeros, model.generator());
+    var _ = TensorFile.load(folder.adapter(), model.adapters());
   }
 
   /// `asked`, or the model's context where null.

@@ -4,18 +4,17 @@ import fornax.data.BpeTokenizer;
 import fornax.data.Gpt2Tokenizer;
 import fornax.data.HuggingFaceTokenizers;
 import fornax.data.Tokenizer;
-import fornax.io.HostTensor;
 import fornax.io.SafeTensors;
 import fornax.models.gpt.GptConfig;
 import fornax.models.gpt.HuggingFaceFolder;
 import fornax.train.RunConfig;
 import fornax.train.RunFolder;
+import fornax.train.StoredWeights;
 import fornax.train.TrainOptions;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -36,7 +35,8 @@ import picocli.CommandLine.Option;
       "",
       "Examples:",
       "  fornax convert --from hf gpt2 --to runs/gpt2",
-      "  fornax convert --from runs/DIR --to hf my-gpt2"
+      "  fornax convert --from runs/DIR --to hf my-gpt2",
+      "  fornax convert --from runs/ADAPTERS --to runs/merged"
     })
 final class ConvertCommand extends Command {
   private static final String HUGGING_FACE = "hf";
@@ -73,15 +73,18 @@ final class ConvertCommand extends Command {
     Path source = folder("--from", required(from));
     Path target = folder("--to", required(to));
     boolean importing = isHuggingFace(required(from));
-    if (importing == isHuggingFace(required(to))) {
+    boolean merging = !importing && !isHuggingFace(required(to)) && hasAdapters(source);
+    if (!merging && importing == isHuggingFace(required(to))) {
       throw new UserException(
           "convert: "
               + (importing ? "both are Hugging Face's" : "neither is Hugging Face's")
               + "; need hf before one of the folders: --from hf DIR --to DIR, or --from DIR --to hf"
-              + " DIR");
+              + " DIR; a run with adapters needs none: they are merged into its weights");
     }
     try {
-      if (importing) {
+      if (merging) {
+        mergeTo(source, target);
+      } else if (importing) {
         importFrom(source, target);
       } else {
         exportTo(source, target);
@@ -159,22 +162,36 @@ final class ConvertCommand extends Command {
   }
 
   private void exportTo(Path source, Path target) throws IOException {
-    RunFolder run = RunFolder.open(source);
-    GptConfig config = run.readConfig(RunConfig.class).model();
-    Tokenizer tokenizer =
-        Files.isRegularFile(run.tokenizer()) ? Tokenizer.load(run.tokenizer()) : null;
-    requireNew("--to", target);
-    try (var file = SafeTensors.open(run.model())) {
-      Map<String, HostTensor> weights = new LinkedHashMap<>();
-      for (String name : file.names()) {
-        weights.put(name, file.entry(name));
+    try (var weights = StoredWeights.open(source)) {
+      RunFolder run = RunFolder.open(weights.path());
+      GptConfig config = weights.config();
+      Tokenizer tokenizer =
+          Files.isRegularFile(run.tokenizer()) ? Tokenizer.load(run.tokenizer()) : null;
+      requireNew("--to", target);
+      HuggingFaceFolder.write(target, config, weights.tensors(), endOfText(tokenizer));
+      if (tokenizer != null) {
+        HuggingFaceTokenizers.write(tokenizer, config.context(), target);
       }
-      HuggingFaceFolder.write(target, config, weights, endOfText(tokenizer));
+      report(config, target);
     }
-    if (tokenizer != null) {
-      HuggingFaceTokenizers.write(tokenizer, config.context(), target);
+  }
+
+  /// Writes a run whose weights have the adapters of `source` in them.
+  private void mergeTo(Path source, Path target) throws IOException {
+    try (var weights = StoredWeights.open(source)) {
+      RunFolder from = RunFolder.open(weights.path());
+      requireNew("--to", target);
+      RunFolder run = RunFolder.at(target);
+      Tokenizer.load(from.tokenizer()).save(run.tokenizer());
+      SafeTensors.write(run.model(), weights.tensors(), Map.of("format", "pt"));
+      run.writeConfig(from.readConfig(RunConfig.class).withoutLora());
+      report(weights.config(), target);
     }
-    report(config, target);
+  }
+
+  private static boolean hasAdapters(Path source) throws IOException {
+    return !HuggingFaceFolder.isOne(source)
+        && RunFolder.open(source).readConfig(RunConfig.class).lora() != null;
   }
 
   private static int endOfText(@Nullable Tokenizer tokenizer) {

@@ -2,7 +2,10 @@ package fornax.cli;
 
 import fornax.backend.Settings.CpuMatmul;
 import fornax.data.EvaluationBatches;
+import fornax.data.OrderedBatches;
 import fornax.data.TokenDataset;
+import fornax.data.TokenizedText.Scan;
+import fornax.data.Tokenizer;
 import fornax.models.gpt.Gpt;
 import fornax.nn.Precision;
 import fornax.train.Evaluation;
@@ -11,6 +14,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.Option;
@@ -105,20 +109,36 @@ final class EvalCommand extends Command {
     Checkpoint from = Checkpoint.open(required(checkpoint));
     RunConfig config = from.config();
     int length = from.context(context);
+    int rows = config.training().batch();
+    if (data == null && config.instructions()) {
+      Material pairs =
+          Material.ofInstructions(
+              Path.of(config.data().getFirst()), from.tokenizer(), length, output.err());
+      evaluate(from, pairs.data().evaluationBatches(rows, Long.MAX_VALUE), true);
+      return ExitCode.OK;
+    }
     List<String> sources = data == null ? config.data() : data;
-    try (var text = TrainingText.read(sources, _ -> from.tokenizer(), true, output)) {
+    Function<Scan, Tokenizer> choice =
+        scan ->
+            scan.sha256().equals(config.textSha256())
+                ? Material.known(from.tokenizer(), output.err()).apply(scan)
+                : from.tokenizer();
+    try (var text = TrainingText.read(sources, choice, true, output)) {
       boolean known = text.textSha256().equals(config.textSha256());
-      int rows = config.training().batch();
       EvaluationBatches batches =
           known
               ? TokenDataset.of(text.tokens(), length).evaluationBatches(rows)
               : EvaluationBatches.of(text.tokens(), rows, length);
-      try (var opened = OpenDevice.open(device, threads, matmul, false, output.err());
-          Gpt model = from.model(opened, precision)) {
-        print(Evaluation.of(model, batches), known);
-      }
+      evaluate(from, batches, known);
     }
     return ExitCode.OK;
+  }
+
+  private void evaluate(Checkpoint from, OrderedBatches batches, boolean known) throws IOException {
+    try (var opened = OpenDevice.open(device, threads, matmul, false, output.err());
+        Gpt model = from.model(opened, precision)) {
+      print(Evaluation.of(model, batches), known);
+    }
   }
 
   private void print(Evaluation evaluation, boolean known) {

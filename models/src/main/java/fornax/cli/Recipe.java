@@ -28,8 +28,10 @@ record Recipe(GptConfig sizes, String tokenizer, int steps, int batch, double ra
   }
 
   /// The recipe of a model that has been trained already: fewer steps, at a tenth of the rate.
-  static Recipe goingOn(GptConfig sizes) {
-    return new Recipe(sizes, "", 500, BATCH, rate(sizes) / 10, GPT_BETA2);
+  ///
+  /// @param adapters whether the weights stay, so that the rate may too
+  static Recipe goingOn(GptConfig sizes, boolean adapters) {
+    return new Recipe(sizes, "", 500, BATCH, adapters ? rate(sizes) : rate(sizes) / 10, GPT_BETA2);
   }
 
   private static double rate(GptConfig sizes) {

@@ -1,18 +1,19 @@
 package fornax.cli;
 
 import fornax.backend.Settings.CpuMatmul;
-import fornax.data.TokenDataset;
-import fornax.data.TokenizedText;
 import fornax.data.TokenizedText.Scan;
 import fornax.data.Tokenizer;
 import fornax.models.gpt.Gpt;
 import fornax.models.gpt.GptConfig;
+import fornax.nn.Lora;
 import fornax.nn.Precision;
 import fornax.nn.Weights;
 import fornax.train.CheckpointState;
 import fornax.train.Checkpoints;
+import fornax.train.LoraConfig;
 import fornax.train.RunConfig;
 import fornax.train.RunFolder;
+import fornax.train.StoredWeights;
 import fornax.train.TrainOptions;
 import fornax.train.Trainer;
 import java.io.IOException;
@@ -185,6 +186,9 @@ final class TrainCommand extends Command {
       heading = "%nThe recipe (default: the preset's; shown for nano):%n")
   RecipeOptions recipe = new RecipeOptions();
 
+  @ArgGroup(validate = false, order = 25, heading = "%nWith --from (docs/finetuning.md):%n")
+  FineTuneOptions tuning = new FineTuneOptions();
+
   @ArgGroup(validate = false, order = 35, heading = "%nCheckpoints:%n")
   CheckpointOptions checkpoints = new CheckpointOptions();
 
@@ -211,59 +215,110 @@ final class TrainCommand extends Command {
 
   private int begin() throws IOException {
     Checkpoint start = from == null ? null : start(from);
-    Recipe defaults = start == null ? recipe() : Recipe.goingOn(start.config().model());
+    Lora.Options lora = tuning.lora(from);
+    Recipe defaults =
+        start == null ? recipe() : Recipe.goingOn(start.config().model(), lora != null);
     GptConfig sizes = model.sizes(defaults.sizes());
     TrainOptions options = options(defaults);
     requireIndexable(options.batch(), sizes.context());
+    if (tuning.instructions != null) {
+      Material pairs =
+          Material.ofInstructions(
+              tuning.instructions, trained(start).tokenizer(), sizes.context(), output.err());
+      return begin(start, sizes, options, pairs);
+    }
     List<String> sources = data == null ? List.of("dickens") : data;
     Function<Scan, Tokenizer> choice =
         start == null
             ? TrainingText.tokenizer(or(tokenizer, defaults.tokenizer()))
-            : _ -> start.tokenizer();
+            : Material.known(start.tokenizer(), output.err());
     try (var text = TrainingText.read(sources, choice, !noCache, output)) {
-      return begin(start, sizes, options, sources, text);
+      return begin(start, sizes, options, Material.of(text, sources, sizes.context()));
     }
   }
 
+  private Checkpoint trained(@Nullable Checkpoint start) {
+    if (start == null) {
+      throw new UserException(
+          "--instructions: got no --from; need a trained model that learns them");
+    }
+    if (data != null) {
+      throw new UserException("--instructions: not with --data; need one of them");
+    }
+    return start;
+  }
+
   private int begin(
-      @Nullable Checkpoint start,
-      GptConfig sizes,
-      TrainOptions options,
-      List<String> sources,
-      TokenizedText text)
+      @Nullable Checkpoint start, GptConfig sizes, TrainOptions options, Material material)
       throws IOException {
-    Tokenizer tokens = text.tokenizer();
-    TokenDataset dataset = TokenDataset.of(text.tokens(), sizes.context());
+    Tokenizer tokens = material.tokenizer();
     GptConfig config = sizes.withVocabulary(tokens.vocabularySize());
     String name = start == null ? preset : start.config().preset();
     String on = or(device, "auto");
     try (var opened = OpenDevice.open(on, threads, matmul, reports.profile, output.err())) {
       safety.apply(opened.backend());
-      opened.requireMemoryToTrain(config, precision);
+      requireMemory(opened, config, tuning.rank != null);
       Weights weights =
           start == null
               ? Weights.on(opened.backend(), seed)
               : Weights.zeros(opened.backend(), seed);
-      try (var gpt = new Gpt(config, weights);
-          var trainer = new Trainer(gpt, dataset, options)) {
-        if (start != null) {
-          start.load(gpt);
-          output.err().println("from: " + start.path());
-        }
-        safety.apply(trainer);
-        RunFolder folder =
-            out == null ? RunFolder.create(Path.of("runs"), name) : RunFolder.at(out);
-        try (var _ = folder.lock()) {
-          // An earlier run's weights must not be taken for those of this config.
-          boolean _ = Files.deleteIfExists(folder.model());
-          folder.checkpoints().clear();
-          var all = new RunConfig(name, config, sources, text.textSha256(), options, opened.id());
-          folder.writeConfig(all);
-          tokens.save(folder.tokenizer());
-          var run = new TrainingRun(opened, gpt, tokens, dataset, all, folder);
-          return run.run(trainer, null, reports, output, json);
+      try (var gpt = new Gpt(config, weights)) {
+        LoraConfig lora = start == null ? null : load(start, gpt);
+        try (var trainer = new Trainer(gpt, material.data(), options)) {
+          safety.apply(trainer);
+          RunFolder folder =
+              out == null ? RunFolder.create(Path.of("runs"), name) : RunFolder.at(out);
+          try (var _ = folder.lock()) {
+            // An earlier run's weights must not be taken for those of this config.
+            boolean _ = Files.deleteIfExists(folder.model());
+            boolean _ = Files.deleteIfExists(folder.adapter());
+            folder.checkpoints().clear();
+            var all =
+                new RunConfig(
+                    name,
+                    config,
+                    material.sources(),
+                    material.sha256(),
+                    options,
+                    opened.id(),
+                    material.instructions(),
+                    lora == null ? List.of() : List.of(lora));
+            folder.writeConfig(all);
+            tokens.save(folder.tokenizer());
+            var run = new TrainingRun(opened, gpt, tokens, material.data(), all, folder);
+            return run.run(trainer, null, reports, output, json);
+          }
         }
       }
+    }
+  }
+
+  /// Gives `gpt` the weights of `start`, and adapters where they were asked for.
+  private @Nullable LoraConfig load(Checkpoint start, Gpt gpt) throws IOException {
+    output.err().println("from: " + start.path());
+    Lora.Options lora = tuning.lora(from);
+    if (lora == null) {
+      start.load(gpt);
+      return null;
+    }
+    try (var base = StoredWeights.open(start.path())) {
+      base.load(gpt);
+      // Other numbers than the ones that the weights began with.
+      Lora.apply(gpt, lora, Weights.on(gpt.backend(), ~seed), gpt.generator());
+      return new LoraConfig(
+          lora.rank(),
+          lora.alpha(),
+          lora.dropout(),
+          start.path().toAbsolutePath().normalize().toString(),
+          base.sha256());
+    }
+  }
+
+  private void requireMemory(OpenDevice opened, GptConfig config, boolean adapters) {
+    if (adapters) {
+      opened.requireMemoryToRun(config, precision);
+    } else {
+      opened.requireMemoryToTrain(config, precision);
     }
   }
 
@@ -298,52 +353,70 @@ final class TrainCommand extends Command {
               + " steps");
     }
     List<String> sources = data == null ? config.data() : data;
+    if (config.instructions()) {
+      Material pairs =
+          Material.ofInstructions(
+              Path.of(sources.getFirst()),
+              from.tokenizer(),
+              config.model().context(),
+              output.err());
+      requireSameText(pairs.sha256(), config, sources, newest);
+      return goOn(folder, newest, from, state, pairs);
+    }
     Function<Scan, Tokenizer> ofThatText =
         scan -> {
-          if (!scan.sha256().equals(config.textSha256())) {
-            throw new UserException(
-                "--resume: the text is another one; got "
-                    + sources
-                    + " with another SHA-256 than "
-                    + newest
-                    + " was trained on; need that text; --data tells where it is now");
-          }
-          return from.tokenizer();
+          requireSameText(scan.sha256(), config, sources, newest);
+          return Material.known(from.tokenizer(), output.err()).apply(scan);
         };
     try (var text = TrainingText.read(sources, ofThatText, !noCache, output)) {
-      return goOn(folder, newest, from, state, text);
+      Material material = Material.of(text, sources, config.model().context());
+      return goOn(folder, newest, from, state, material);
+    }
+  }
+
+  private static void requireSameText(
+      String sha256, RunConfig config, List<String> sources, Path checkpoint) {
+    if (!sha256.equals(config.textSha256())) {
+      throw new UserException(
+          "--resume: the text is another one; got "
+              + sources
+              + " with another SHA-256 than "
+              + checkpoint
+              + " was trained on; need that text; --data tells where it is now");
     }
   }
 
   private int goOn(
-      RunFolder folder, Path newest, Checkpoint from, CheckpointState state, TokenizedText text)
+      RunFolder folder, Path newest, Checkpoint from, CheckpointState state, Material material)
       throws IOException {
     RunConfig config = from.config();
     TrainOptions options = config.training();
-    TokenDataset dataset = TokenDataset.of(text.tokens(), config.model().context());
     String on = or(device, config.device().split(",", 2)[0]);
     try (var opened = OpenDevice.open(on, threads, matmul, reports.profile, output.err())) {
       safety.apply(opened.backend());
-      opened.requireMemoryToTrain(config.model(), options.precision());
-      try (var gpt = new Gpt(config.model(), Weights.zeros(opened.backend(), options.seed()));
-          var trainer = new Trainer(gpt, dataset, options)) {
-        safety.apply(trainer);
-        from.load(gpt);
-        trainer.resume(state.training(), Checkpoints.optimizer(newest));
-        boolean _ = Files.deleteIfExists(folder.model()); // is there again at the end
-        output
-            .err()
-            .printf(
-                "resumed: %s, step %d of %d%n", newest, state.training().step(), options.steps());
-        if (!state.version().equals(FornaxCommand.version())) {
+      requireMemory(opened, config.model(), config.lora() != null);
+      try (var gpt = new Gpt(config.model(), Weights.zeros(opened.backend(), options.seed()))) {
+        from.loadToTrain(gpt);
+        try (var trainer = new Trainer(gpt, material.data(), options)) {
+          safety.apply(trainer);
+          trainer.resume(state.training(), Checkpoints.optimizer(newest));
+          boolean _ = Files.deleteIfExists(folder.model()); // is there again at the end
+          boolean _ = Files.deleteIfExists(folder.adapter()); // likewise
           output
               .err()
               .printf(
-                  "note: %s wrote the checkpoint; %s goes on with it, maybe with other last bits%n",
-                  state.version(), FornaxCommand.version());
+                  "resumed: %s, step %d of %d%n", newest, state.training().step(), options.steps());
+          if (!state.version().equals(FornaxCommand.version())) {
+            output
+                .err()
+                .printf(
+                    "note: %s wrote the checkpoint; %s goes on with it, maybe with other last"
+                        + " bits%n",
+                    state.version(), FornaxCommand.version());
+          }
+          var run = new TrainingRun(opened, gpt, from.tokenizer(), material.data(), config, folder);
+          return run.run(trainer, state, reports, output, json);
         }
-        var run = new TrainingRun(opened, gpt, from.tokenizer(), dataset, config, folder);
-        return run.run(trainer, state, reports, output, json);
       }
     }
   }

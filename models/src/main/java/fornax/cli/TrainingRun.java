@@ -3,12 +3,13 @@ package fornax.cli;
 import fornax.backend.Backend;
 import fornax.backend.MemoryStats;
 import fornax.data.CharTokenizer;
-import fornax.data.TokenDataset;
 import fornax.data.Tokenizer;
+import fornax.data.TrainingData;
 import fornax.models.gpt.Gpt;
 import fornax.models.gpt.Sampling;
 import fornax.nn.Precision;
 import fornax.nn.TensorFile;
+import fornax.tensor.Tensor;
 import fornax.train.CheckpointState;
 import fornax.train.Checkpoints;
 import fornax.train.Evaluation;
@@ -46,7 +47,7 @@ final class TrainingRun {
   private final String deviceName;
   private final Gpt model;
   private final Tokenizer tokenizer;
-  private final TokenDataset data;
+  private final TrainingData data;
   private final RunConfig config;
   private final TrainOptions options;
   private final RunFolder folder;
@@ -55,7 +56,7 @@ final class TrainingRun {
       OpenDevice opened,
       Gpt model,
       Tokenizer tokenizer,
-      TokenDataset data,
+      TrainingData data,
       RunConfig config,
       RunFolder folder) {
     device = opened.backend();
@@ -82,8 +83,11 @@ final class TrainingRun {
     PrintStream err = output.err();
     err.printf(
         Locale.ROOT,
-        "model: %,d parameters%s; %s; %,d tokens to learn from, %,d held out%n",
-        model.parameterCount(),
+        "model: %,d parameters%s%s; %s; %,d tokens to learn from, %,d held out%n",
+        config.model().parameterCount(),
+        config.lora() == null
+            ? ""
+            : String.format(Locale.ROOT, ", and %,d in adapters, which learn", adapterCount()),
         options.precision() == Precision.F32 ? "" : ", computing in " + options.precision(),
         tokenizer,
         data.trainingTokens(),
@@ -143,7 +147,19 @@ final class TrainingRun {
   }
 
   private void save() throws IOException {
-    model.save(folder.model(), METADATA);
+    saveWeights(folder);
+  }
+
+  private void saveWeights(RunFolder into) throws IOException {
+    if (config.lora() == null) {
+      model.save(into.model(), METADATA);
+    } else {
+      TensorFile.save(into.adapter(), model.adapters(), METADATA);
+    }
+  }
+
+  private long adapterCount() {
+    return model.adapters().values().stream().mapToLong(Tensor::elements).sum();
   }
 
   private String sample(int tokens) {
@@ -173,7 +189,9 @@ final class TrainingRun {
           "validation loss  %.4f (%,d %s%s)%n",
           validation.loss(),
           validation.tokens(),
-          tokenizer instanceof CharTokenizer ? "characters" : "tokens",
+          config.instructions()
+              ? "tokens of answers"
+              : tokenizer instanceof CharTokenizer ? "characters" : "tokens",
           result.validationIsWhole()
               ? ", all that was held out"
               : " of " + String.format(Locale.ROOT, "%,d", data.validationTokens()) + " held out");
@@ -229,7 +247,10 @@ final class TrainingRun {
         out,
         json -> {
           json.writeStartObject();
-          json.writeNumberField("parameters", model.parameterCount());
+          json.writeNumberField("parameters", config.model().parameterCount());
+          if (config.lora() != null) {
+            json.writeNumberField("adapterParameters", adapterCount());
+          }
           json.writeNumberField("steps", result.steps());
           JsonLine.number(json, "trainLoss", result.trainLoss());
           JsonLine.number(
@@ -314,7 +335,7 @@ final class TrainingRun {
               into -> {
                 into.writeConfig(config);
                 tokenizer.save(into.tokenizer());
-                model.save(into.model(), METADATA);
+                saveWeights(into);
                 TensorFile.save(
                     Checkpoints.optimizer(into.path()), trainer.optimizerState(), Map.of());
               });

@@ -13,8 +13,11 @@ public final class CharTokenizer implements Tokenizer {
 
   private final int[] codePoints; // ascending; the index is the token
 
-  private CharTokenizer(int[] codePoints) {
+  private final int unknown; // the token of characters that there is none of; −1: an error
+
+  private CharTokenizer(int[] codePoints, int unknown) {
     this.codePoints = codePoints;
+    this.unknown = unknown;
   }
 
   /// The tokenizer of all the characters in `text`.
@@ -24,7 +27,7 @@ public final class CharTokenizer implements Tokenizer {
     if (text.isEmpty()) {
       throw new IllegalArgumentException("char tokenizer: got an empty text; need a character");
     }
-    return new CharTokenizer(text.codePoints().distinct().sorted().toArray());
+    return new CharTokenizer(text.codePoints().distinct().sorted().toArray(), -1);
   }
 
   static CharTokenizer restore(Map<String, String> description) throws DataException {
@@ -52,6 +55,23 @@ public final class CharTokenizer implements Tokenizer {
     return codePoints.length;
   }
 
+  /// The characters of `text` that the vocabulary lacks, each once.
+  public String lacking(String text) {
+    int[] all =
+        text.codePoints()
+            .distinct()
+            .filter(codePoint -> Arrays.binarySearch(codePoints, codePoint) < 0)
+            .toArray();
+    return new String(all, 0, all.length);
+  }
+
+  /// This, with a space in the place of each character that the vocabulary lacks.
+  ///
+  /// @throws UnknownCharacterException if it lacks the space
+  public CharTokenizer withSpaceForUnknown() {
+    return new CharTokenizer(codePoints, encode(" ")[0]);
+  }
+
   @Override
   public int[] encode(String text) {
     var tokens = new int[text.codePointCount(0, text.length())];
@@ -59,7 +79,9 @@ public final class CharTokenizer implements Tokenizer {
     for (int i = 0; i < tokens.length; i++) {
       int codePoint = text.codePointAt(position);
       tokens[i] = Arrays.binarySearch(codePoints, codePoint);
-      if (tokens[i] < 0) {
+      if (tokens[i] < 0 && unknown >= 0) {
+        tokens[i] = unknown;
+      } else if (tokens[i] < 0) {
         throw new UnknownCharacterException(codePoint, i, shown());
       }
       position += Character.charCount(codePoint);

@@ -7,7 +7,7 @@ package fornax.data;
 /// last, which ends with the text: those of its targets that the window before it has are
 /// [#IGNORED], and so are all targets of rows that fill up the last batch. With a cap the windows
 /// are spread evenly.
-public final class EvaluationBatches {
+public final class EvaluationBatches implements OrderedBatches {
   /// The target of a place that does not count, as PyTorch's `ignore_index`.
   public static final int IGNORED = -100;
 
@@ -65,16 +65,19 @@ public final class EvaluationBatches {
   }
 
   /// The number of windows in a batch.
+  @Override
   public int rows() {
     return rows;
   }
 
   /// The number of tokens in a window.
+  @Override
   public int context() {
     return context;
   }
 
   /// The number of batches.
+  @Override
   public int count() {
     return Math.toIntExact((windows + rows - 1) / rows);
   }
@@ -84,6 +87,7 @@ public final class EvaluationBatches {
   ///
   /// @throws IllegalArgumentException if an array has not `rows × context` elements
   /// @throws IndexOutOfBoundsException if `number` is outside `[0, count)`
+  @Override
   public int fill(int number, int[] inputs, int[] targets) {
     requireLength(rows, context, inputs, targets);
     if (number < 0 || number >= count()) {

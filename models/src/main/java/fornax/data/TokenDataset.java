@@ -1,7 +1,7 @@
 package fornax.data;
 
 /// The tokens of a text, its first nine tenths for training and its last tenth for validation.
-public final class TokenDataset {
+public final class TokenDataset implements TrainingData {
   private final TokenSequence tokens;
   private final long split; // where validation begins
   private final int context;
@@ -57,23 +57,33 @@ public final class TokenDataset {
   }
 
   /// The number of tokens a model sees at a time.
+  @Override
   public int context() {
     return context;
   }
 
   /// The number of tokens for training.
+  @Override
   public long trainingTokens() {
     return split;
   }
 
   /// The number of tokens for validation.
+  @Override
   public long validationTokens() {
     return tokens.length() - split;
+  }
+
+  /// All but the first.
+  @Override
+  public long validationTargets() {
+    return validationTokens() - 1;
   }
 
   /// Random batches of `rows` windows of the training part, determined by `seed`.
   ///
   /// @throws IllegalArgumentException if `rows` is not positive
+  @Override
   public TrainingBatches trainingBatches(long seed, int rows) {
     return new TrainingBatches(tokens, split, seed, rows, context);
   }
@@ -89,6 +99,7 @@ public final class TokenDataset {
   /// them.
   ///
   /// @throws IllegalArgumentException if `rows` or `maxWindows` is not positive
+  @Override
   public EvaluationBatches evaluationBatches(int rows, long maxWindows) {
     return new EvaluationBatches(tokens, split, rows, context, maxWindows);
   }

@@ -2,7 +2,7 @@ package fornax.train;
 
 import fornax.array.Shape;
 import fornax.backend.Backend;
-import fornax.data.EvaluationBatches;
+import fornax.data.OrderedBatches;
 import fornax.models.gpt.Gpt;
 import fornax.tensor.GradMode;
 import fornax.tensor.Scope;
@@ -23,7 +23,7 @@ public record Evaluation(double loss, long tokens) {
   /// Evaluates `model` on `batches`; it is in evaluation mode meanwhile. Sums are in double
   /// precision, in the order of the batches. The host waits for a batch only when the next one is
   /// under way.
-  public static Evaluation of(Gpt model, EvaluationBatches batches) {
+  public static Evaluation of(Gpt model, OrderedBatches batches) {
     Backend backend = model.backend();
     Shape shape = Shape.of(batches.rows(), batches.context());
     int[] inputs = new int[Math.toIntExact(shape.elements())];

@@ -6,6 +6,7 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /// What a run's `config.json` holds.
 ///
@@ -15,15 +16,42 @@ import java.util.List;
 /// @param textSha256 [#sha256(String)] of these texts together, by which the text is known again
 /// @param training how it was trained
 /// @param device what it was trained on
+/// @param instructions whether the texts are JSON lines of prompts and answers
+/// @param adapters those that were trained in place of all weights: none, or one kind
 public record RunConfig(
     String preset,
     GptConfig model,
     List<String> data,
     String textSha256,
     TrainOptions training,
-    String device) {
+    String device,
+    boolean instructions,
+    List<LoraConfig> adapters) {
   public RunConfig {
     data = List.copyOf(data);
+    adapters = List.copyOf(adapters);
+  }
+
+  /// All weights are trained, on plain texts.
+  public RunConfig(
+      String preset,
+      GptConfig model,
+      List<String> data,
+      String textSha256,
+      TrainOptions training,
+      String device) {
+    this(preset, model, data, textSha256, training, device, false, List.of());
+  }
+
+  /// The adapters that were trained in place of all weights; null: none.
+  public @Nullable LoraConfig lora() {
+    return adapters.isEmpty() ? null : adapters.getFirst();
+  }
+
+  /// This, of a model whose weights have the adapters in them.
+  public RunConfig withoutLora() {
+    return new RunConfig(
+        preset, model, data, textSha256, training, device, instructions, List.of());
   }
 
   /// The SHA-256 of `text` in UTF-8, in hexadecimal digits.

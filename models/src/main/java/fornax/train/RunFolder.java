@@ -141,6 +141,11 @@ public final class RunFolder {
     return path.resolve("model.safetensors");
   }
 
+  /// `adapter.safetensors`: of a run that trains adapters, in place of the weights.
+  public Path adapter() {
+    return path.resolve("adapter.safetensors");
+  }
+
   /// `metrics.jsonl`: one JSON object a line.
   public Path metrics() {
     return path.resolve("metrics.jsonl");
@@ -195,6 +200,10 @@ public final class RunFolder {
   public <T> T readConfig(Class<T> type) throws RunFolderException {
     ObjectNode members = configuration();
     var _ = members.remove(FORMAT_KEY);
+    if (type == RunConfig.class) {
+      addDefault(members, "instructions", false);
+      addDefault(members, "adapters", List.of());
+    }
     if (type == RunConfig.class && members.get("training") instanceof ObjectNode training) {
       addDefault(training, "precision", Precision.F32);
       addDefault(training, "checkpointing", Checkpointing.NONE);

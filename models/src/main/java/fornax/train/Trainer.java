@@ -7,9 +7,9 @@ import fornax.backend.Binary;
 import fornax.backend.NdArray;
 import fornax.backend.Replay;
 import fornax.backend.Settings;
-import fornax.data.EvaluationBatches;
-import fornax.data.TokenDataset;
-import fornax.data.TrainingBatches;
+import fornax.data.OrderedBatches;
+import fornax.data.RandomBatches;
+import fornax.data.TrainingData;
 import fornax.models.gpt.Gpt;
 import fornax.nn.TensorFile;
 import fornax.optim.AdamW;
@@ -47,9 +47,9 @@ public final class Trainer implements AutoCloseable {
 
   private final Gpt model;
   private final Backend backend;
-  private final TokenDataset data;
+  private final TrainingData data;
   private final TrainOptions options;
-  private final TrainingBatches batches;
+  private final RandomBatches batches;
   private final AdamW optimizer;
   private final GradientClip clip;
   private final Tensor lossSum;
@@ -107,7 +107,7 @@ public final class Trainer implements AutoCloseable {
   /// The model computes in the options' precision, and recomputes or not, from now on.
   ///
   /// @throws IllegalArgumentException if the data are for a longer context than the model's
-  public Trainer(Gpt model, TokenDataset data, TrainOptions options) {
+  public Trainer(Gpt model, TrainingData data, TrainOptions options) {
     if (data.context() > model.config().context()) {
       throw new IllegalArgumentException(
           "train: context of the data longer than the model's; got "
@@ -126,7 +126,7 @@ public final class Trainer implements AutoCloseable {
     TrainOptions.OptimizerOptions recipe = options.optimizer();
     optimizer =
         new AdamW(
-            ParameterGroup.decayMatrices(model.parameters(), recipe.weightDecay()),
+            ParameterGroup.decayMatrices(model.trainableParameters(), recipe.weightDecay()),
             options.schedule(),
             AdamW.Options.DEFAULT.withBetas(recipe.beta1(), recipe.beta2()));
     clip =
@@ -247,9 +247,9 @@ public final class Trainer implements AutoCloseable {
     progress.pause();
     boolean whole = false;
     if (step == options.steps() && step > saved) {
-      EvaluationBatches last = data.evaluationBatches(options.batch(), finalWindows());
+      OrderedBatches last = data.evaluationBatches(options.batch(), finalWindows());
       Evaluation validation = Evaluation.of(model, last);
-      whole = validation.tokens() == data.validationTokens() - 1;
+      whole = validation.tokens() == data.validationTargets();
       boolean _ = progress.evaluated(step, validation);
     }
     if (step > saved && checkpointEvery > 0) {

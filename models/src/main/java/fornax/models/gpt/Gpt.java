@@ -21,7 +21,9 @@ import fornax.tensor.Residual;
 import fornax.tensor.Scope;
 import fornax.tensor.Tensor;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.SequencedMap;
 import org.jspecify.annotations.Nullable;
 
 /// GPT-2: a transformer that predicts the next token.
@@ -295,6 +297,26 @@ public final class Gpt extends Module {
   @Override
   protected String storedName(String path) {
     return HuggingFaceNames.of(path);
+  }
+
+  /// The parameters of the adapters that [fornax.nn.Lora] has given the layers, by the names that
+  /// they have in files; empty where it has not.
+  public SequencedMap<String, Tensor> adapters() {
+    SequencedMap<String, Tensor> all = new LinkedHashMap<>();
+    storedParameters()
+        .forEach(
+            (name, tensor) -> {
+              if (name.contains(".lora_")) {
+                all.put(name, tensor);
+              }
+            });
+    return all;
+  }
+
+  /// The name in files of the part `a` or `b` of the adapter of the parameter that is stored as
+  /// `weight`.
+  public static String adapterName(String weight, String part) {
+    return HuggingFaceNames.ofAdapter(weight, part);
   }
 
   @Override

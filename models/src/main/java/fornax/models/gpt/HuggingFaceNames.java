@@ -23,17 +23,32 @@ final class HuggingFaceNames {
           "feedForward.expand", "mlp.c_fc",
           "feedForward.contract", "mlp.c_proj");
   private static final String BLOCKS = "blocks.";
+  private static final String WEIGHT = ".weight";
+  private static final String ADAPTER = ".lora.";
 
   private HuggingFaceNames() {}
 
   /// The name of the parameter at `path` of a [Gpt]: `blocks.0.attention.qkv.weight` is
-  /// `h.0.attn.c_attn.weight`.
+  /// `h.0.attn.c_attn.weight`; its adapter's `blocks.0.attention.qkv.lora.a` is
+  /// `h.0.attn.c_attn.lora_a`, a name of our own.
   static String of(String path) {
+    int adapter = path.indexOf(ADAPTER);
+    if (adapter >= 0) {
+      return ofAdapter(
+          of(path.substring(0, adapter) + WEIGHT), path.substring(adapter + ADAPTER.length()));
+    }
     String name = path.startsWith(BLOCKS) ? inBlock(path) : OUTSIDE.get(path);
     if (name == null) {
       throw new IllegalArgumentException("gpt: no parameter at " + path);
     }
     return name;
+  }
+
+  /// The name of the part `a` or `b` of the adapter of `weight`.
+  static String ofAdapter(String weight, String part) {
+    String layer =
+        weight.endsWith(WEIGHT) ? weight.substring(0, weight.length() - WEIGHT.length()) : weight;
+    return layer + ".lora_" + part;
   }
 
   private static String inBlock(String path) {
