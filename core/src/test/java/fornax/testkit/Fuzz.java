@@ -24,7 +24,7 @@ import org.jspecify.annotations.Nullable;
 ///
 /// [#run] makes inputs from the seeds by chance, the same ones in every run; what was refused for a
 /// reason not met before is changed further. A class with such a test is also a target of Jazzer
-/// (`fuzzerTestOneInput`), which is guided by the branches taken: `./fuzz`.
+/// (`fuzzerTestOneInput`), which is guided by the branches taken.
 public final class Fuzz {
   private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
   private static final Pattern NAMES = Pattern.compile("\"[^\"]*\"|[0-9]+");

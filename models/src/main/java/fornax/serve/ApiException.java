@@ -20,7 +20,8 @@ final class ApiException extends Exception {
   }
 
   static ApiException invalid(String parameter, String message) {
-    return new ApiException(400, parameter, null, parameter + ": " + message);
+    String name = parameter.length() <= 60 ? parameter : parameter.substring(0, 60) + "...";
+    return new ApiException(400, name, null, name + ": " + message);
   }
 
   int status() {

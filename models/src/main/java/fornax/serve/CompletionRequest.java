@@ -121,7 +121,7 @@ record CompletionRequest(
           404,
           "model",
           "model_not_found",
-          "model: not here; got " + asked + "; need \"" + model + "\", or leave it out");
+          "model: not here; got " + shown(asked) + "; need \"" + model + "\", or leave it out");
     }
   }
 

@@ -21,6 +21,7 @@ class HuggingFaceFolderFuzzTest {
   static final Fuzz FUZZ =
       Fuzz.of("huggingface", HuggingFaceFolderFuzzTest::read)
           .seeds(FOLDER.seeds())
+          .allocating(2 << 20, 64) // the weights' headers are read besides
           .words("weight_map", "model-00001-of-00003.safetensors", "n_layer", "n_embd", "n_head")
           .words("vocab_size", "n_positions", "model_type", "gpt2", "h.0.ln_1.bias", "transformer.")
           .words("lm_head.weight", "n_inner", "layer_norm_epsilon", "tie_word_embeddings");
