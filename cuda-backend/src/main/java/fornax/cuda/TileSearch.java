@@ -1,5 +1,6 @@
 package fornax.cuda;
 
+import fornax.backend.OutOfDeviceMemoryException;
 import fornax.backend.Settings;
 import fornax.cuda.TensorMatmul.Tile;
 import java.io.ByteArrayInputStream;
@@ -41,7 +42,7 @@ final class TileSearch {
   }
 
   /// The fastest tile for `product`, or `otherwise` where none may be searched for: inside a
-  /// recorded step, or if `-Dfornax.cuda.tiles=fixed` says so.
+  /// recorded step, without memory to try in, or if `-Dfornax.cuda.tiles=fixed` says so.
   ///
   /// @param tiles the choice
   /// @param nanos the time of one product by a tile, on the card
@@ -60,7 +61,12 @@ final class TileSearch {
     if (device.isCapturing()) {
       return otherwise;
     }
-    Tile best = fastest(tiles, nanos);
+    Tile best;
+    try {
+      best = fastest(tiles, nanos);
+    } catch (OutOfDeviceMemoryException _) {
+      return otherwise; // no memory to try in
+    }
     known.put(product.key(), best.name());
     save(known);
     return best;

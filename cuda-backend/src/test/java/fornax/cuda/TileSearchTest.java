@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 import fornax.array.DType;
 import fornax.array.Shape;
+import fornax.backend.OutOfDeviceMemoryException;
 import fornax.backend.Replay;
 import fornax.cuda.softwaredevice.SoftwareDevice;
 import fornax.tensor.Scope;
@@ -106,6 +107,24 @@ class TileSearchTest {
       List<String> timed = new ArrayList<>();
       assertEquals("128x128", tile(backend.device(), timed, "128x128").name());
       assertNotEquals(List.of(), timed);
+    }
+  }
+
+  @Test
+  void noMemoryToTryIn_isTheUsualTile() {
+    try (CudaBackend backend = TestDevice.open()) {
+      var search = new TileSearch(backend.device());
+      TensorMatmul.Tile usual = TensorMatmul.TILES[1];
+      TensorMatmul.Tile found =
+          search.tile(
+              PRODUCT,
+              TensorMatmul.TILES,
+              usual,
+              tile -> {
+                throw new OutOfDeviceMemoryException("allocate: no memory");
+              });
+      assertEquals(usual, found);
+      assertEquals("128x64", tile(backend.device(), new ArrayList<>(), "128x64").name());
     }
   }
 
