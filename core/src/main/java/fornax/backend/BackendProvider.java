@@ -35,6 +35,7 @@ public interface BackendProvider {
   /// no hardware and allocates nothing.
   @MustBeClosed
   default Backend shapesOnly(long bytes) {
-    return ShapesOnly.of(new ShapesOnly.Options(name(), bytes, 1L << 24, (_, _) -> false, false));
+    return ShapesOnly.of(
+        new ShapesOnly.Options(name(), bytes, 1L << 24, 1, (_, _) -> false, false));
   }
 }

@@ -24,10 +24,16 @@ public final class ShapesOnly implements InvocationHandler {
   /// @param id the device's id
   /// @param limit the most bytes to hold; more is an [OutOfDeviceMemoryException], as there
   /// @param chunkElements [Backend#chunkElements()]
+  /// @param rowMultiple what [Backend#rowPitch(long)] is a multiple of
   /// @param decomposed the operations that it has no kernel for
   /// @param reserves whether [Backend#capture(Runnable)] keeps the memory of what it recorded
   public record Options(
-      String id, long limit, long chunkElements, Decomposed decomposed, boolean reserves) {}
+      String id,
+      long limit,
+      long chunkElements,
+      long rowMultiple,
+      Decomposed decomposed,
+      boolean reserves) {}
 
   /// Which operations a device leaves to their default bodies.
   @FunctionalInterface
@@ -59,6 +65,7 @@ public final class ShapesOnly implements InvocationHandler {
       case "id", "toString" -> options.id();
       case "memory" -> memory;
       case "chunkElements" -> options.chunkElements();
+      case "rowPitch" -> rowPitch((long) given[0]);
       case "readback" -> zeros((NdArray) given[0]);
       case "capture" ->
           options.reserves()
@@ -75,6 +82,11 @@ public final class ShapesOnly implements InvocationHandler {
               ? null
               : InvocationHandler.invokeDefault(proxy, method, given);
     };
+  }
+
+  private long rowPitch(long columns) {
+    long multiple = options.rowMultiple();
+    return (columns + multiple - 1) / multiple * multiple;
   }
 
   private boolean isDecomposed(Method method, Object[] arguments) {

@@ -58,7 +58,7 @@ public final class CpuProvider implements BackendProvider {
   @MustBeClosed
   public Backend shapesOnly(long bytes) {
     return ShapesOnly.of(
-        new ShapesOnly.Options("cpu", bytes, 1L << 24, CpuProvider::isDecomposed, false));
+        new ShapesOnly.Options("cpu", bytes, 1L << 24, 1, CpuProvider::isDecomposed, false));
   }
 
   private static boolean isDecomposed(String operation, Object[] arguments) {

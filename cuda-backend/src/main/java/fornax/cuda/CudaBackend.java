@@ -29,7 +29,7 @@ final class CudaBackend implements Backend {
   /// logits on a large card.
   private static final long MOST_CHUNK_ELEMENTS = 1L << 28;
 
-  private static final long ROW_MULTIPLE = 128;
+  static final long ROW_MULTIPLE = 128;
 
   /// Up to here the k largest are found by k passes, beyond by a sort.
   private static final long TOP_K_PASSES = 64;

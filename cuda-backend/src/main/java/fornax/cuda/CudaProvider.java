@@ -67,6 +67,11 @@ public final class CudaProvider implements BackendProvider {
     long limit = CudaDevice.usable(bytes);
     return ShapesOnly.of(
         new ShapesOnly.Options(
-            NAME, limit, CudaBackend.chunkElements(limit), (_, _) -> false, Settings.cudaGraphs()));
+            NAME,
+            limit,
+            CudaBackend.chunkElements(limit),
+            CudaBackend.ROW_MULTIPLE,
+            (_, _) -> false,
+            Settings.cudaGraphs()));
   }
 }

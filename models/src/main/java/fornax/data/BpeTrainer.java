@@ -32,6 +32,9 @@ public final class BpeTrainer {
 
   private final Map<String, long[]> words = new HashMap<>(); // the count is element 0
 
+  /// Has counted nothing yet.
+  public BpeTrainer() {}
+
   /// Counts the words of a piece of text, which no word leaves.
   public void count(String piece) {
     Matcher matcher = BpeTokenizer.WORDS.matcher(piece);

@@ -97,6 +97,15 @@ class TensorBoardLogTest {
     return fields(ByteBuffer.wrap((byte[]) message).order(ByteOrder.LITTLE_ENDIAN));
   }
 
+  // Those of the fields with the number `number`.
+  private static List<Object> all(Map<Integer, List<Object>> message, int number) {
+    return message.getOrDefault(number, List.of());
+  }
+
+  private static Object first(Map<Integer, List<Object>> message, int number) {
+    return all(message, number).getFirst();
+  }
+
   private static String text(Object bytes) {
     return new String((byte[]) bytes, StandardCharsets.UTF_8);
   }
@@ -118,19 +127,19 @@ class TensorBoardLogTest {
     List<ByteBuffer> records = records(onlyFile());
     assertEquals(3, records.size());
     Map<Integer, List<Object>> version = fields(records.get(0));
-    assertEquals(1767355200.25, version.get(1).getFirst());
-    assertEquals("brain.Event:2", text(version.get(3).getFirst()));
+    assertEquals(1767355200.25, first(version, 1));
+    assertEquals("brain.Event:2", text(first(version, 3)));
     Map<Integer, List<Object>> start = fields(records.get(1));
-    assertEquals(7L, start.get(2).getFirst());
-    assertEquals(Map.of(1, List.of(1L)), fields(start.get(7).getFirst()));
+    assertEquals(7L, first(start, 2));
+    assertEquals(Map.of(1, List.of(1L)), fields(first(start, 7)));
     Map<Integer, List<Object>> event = fields(records.get(2));
-    assertEquals(300L, event.get(2).getFirst());
-    List<Object> summary = fields(event.get(5).getFirst()).get(1);
+    assertEquals(300L, first(event, 2));
+    List<Object> summary = all(fields(first(event, 5)), 1);
     assertEquals(2, summary.size());
-    assertEquals("loss", text(fields(summary.get(0)).get(1).getFirst()));
-    assertEquals(4.25f, fields(summary.get(0)).get(2).getFirst());
-    assertEquals("learningRate", text(fields(summary.get(1)).get(1).getFirst()));
-    assertEquals(1e-3f, fields(summary.get(1)).get(2).getFirst());
+    assertEquals("loss", text(first(fields(summary.get(0)), 1)));
+    assertEquals(4.25f, first(fields(summary.get(0)), 2));
+    assertEquals("learningRate", text(first(fields(summary.get(1)), 1)));
+    assertEquals(1e-3f, first(fields(summary.get(1)), 2));
   }
 
   @Test
