@@ -67,7 +67,7 @@ public final class Benchmarks implements BenchRunner {
     Baseline baseline = Baseline.read(Baseline.file());
     setup.err().println("machine: " + machine);
     SequencedMap<String, HotPath> paths = new LinkedHashMap<>();
-    HotPath.ALL.forEach(path -> paths.put(path.name(), path));
+    HotPath.watched().forEach(path -> paths.put(path.name(), path));
     var guard =
         new Guard<>(
             paths,

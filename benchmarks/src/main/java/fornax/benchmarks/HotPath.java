@@ -1,6 +1,9 @@
 package fornax.benchmarks;
 
+import fornax.backend.Settings;
+import fornax.backend.Settings.CpuMatmul;
 import java.util.List;
+import java.util.stream.Stream;
 
 /// One thing that the guard watches: a benchmark at one size.
 record HotPath(Class<? extends OpBenchmark> suite, String method, String size) {
@@ -28,6 +31,20 @@ record HotPath(Class<? extends OpBenchmark> suite, String method, String size) {
           new HotPath(TokenizeBenchmark.class, "encode", "gpt2-100000"),
           new HotPath(TrainingStepBenchmark.class, "step", "nano"),
           new HotPath(GenerationBenchmark.class, "token", "nano"));
+
+  /// Further paths of oneDNN's BF16 products.
+  static final List<HotPath> ONEDNN =
+      List.of(
+          new HotPath(MatmulBf16Benchmark.class, "forward", "256x768x3072"),
+          new HotPath(MatmulBf16Benchmark.class, "linearGelu", "256x768x3072"),
+          new HotPath(MatmulBf16Benchmark.class, "weightGradient", "256x768x3072"));
+
+  /// What the guard watches: with `--matmul onednn` that too.
+  static List<HotPath> watched() {
+    return Settings.cpuMatmul() == CpuMatmul.ONEDNN
+        ? Stream.concat(ALL.stream(), ONEDNN.stream()).toList()
+        : ALL;
+  }
 
   /// As the baseline and messages call it: `matmul.forward 384x384x384`.
   String name() {

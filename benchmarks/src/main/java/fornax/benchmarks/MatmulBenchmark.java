@@ -1,11 +1,12 @@
 package fornax.benchmarks;
 
+import fornax.array.DType;
 import fornax.backend.NdArray;
 import fornax.backend.Unary;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.Param;
 
-/// `y = x·w` and the products of its gradients. Sizes are `MxKxN`: M rows, K in, N out.
+/// `y = x·w` and the products of its gradients, in F32. Sizes are `MxKxN`: M rows, K in, N out.
 @SuppressWarnings("NullAway.Init") // by prepare()
 public class MatmulBenchmark extends OpBenchmark {
   @Param({
@@ -25,15 +26,22 @@ public class MatmulBenchmark extends OpBenchmark {
   private NdArray bias;
   private NdArray y;
   private NdArray before;
+  private NdArray dw;
+
+  /// The type of matrices; a bias, and the gradient of a weight, are F32.
+  DType type() {
+    return DType.F32;
+  }
 
   @Override
   void prepare() {
     long[] d = dims(size);
-    x = normal(d[0], d[1]);
-    w = normal(d[1], d[2]);
+    x = as(type(), normal(d[0], d[1]));
+    w = as(type(), normal(d[1], d[2]));
     bias = normal(d[2]);
-    y = normal(d[0], d[2]);
-    before = empty(d[0], d[2]);
+    y = as(type(), normal(d[0], d[2]));
+    before = as(type(), empty(d[0], d[2]));
+    dw = type() == DType.F32 ? w : zeros(d[1], d[2]);
   }
 
   /// `y = x·w`.
@@ -60,20 +68,22 @@ public class MatmulBenchmark extends OpBenchmark {
   /// `dw += xᵀ·dy`.
   @Benchmark
   public void weightGradient() {
-    backend().matmul(x.transpose(), y, w, true);
+    backend().matmul(x.transpose(), y, dw, true);
     done();
   }
 
   @Override
   Work work(String method) {
     long[] d = dims(size);
-    double moved = bytes(1, d[0], d[1]) + bytes(1, d[1], d[2]) + bytes(1, d[0], d[2]);
-    double more =
+    long x = d[0] * d[1];
+    long w = d[1] * d[2];
+    long y = d[0] * d[2];
+    double moved =
         switch (method) {
-          case "linearGelu" -> bytes(1, d[0], d[2]);
-          case "weightGradient" -> bytes(1, d[1], d[2]);
-          default -> 0;
+          case "linearGelu" -> (double) type().bytes() * (x + w + 2 * y);
+          case "weightGradient" -> (double) type().bytes() * (x + y) + 2.0 * Float.BYTES * w;
+          default -> (double) type().bytes() * (x + w + y);
         };
-    return Work.products(2.0 * d[0] * d[1] * d[2], moved + more);
+    return Work.products(2.0 * d[0] * d[1] * d[2], moved);
   }
 }

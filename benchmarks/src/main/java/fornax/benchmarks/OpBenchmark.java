@@ -90,6 +90,16 @@ public abstract class OpBenchmark {
     return arrays.allocate(DType.F32, Shape.of(dims));
   }
 
+  /// `x` in another type.
+  final NdArray as(DType type, NdArray x) {
+    if (x.dtype() == type) {
+      return x;
+    }
+    NdArray y = arrays.allocate(type, x.shape());
+    backend.copy(x, y);
+    return y;
+  }
+
   final NdArray zeros(long... dims) {
     NdArray y = empty(dims);
     backend.fill(y, 0);

@@ -1,5 +1,6 @@
 package fornax.benchmarks;
 
+import fornax.backend.Settings;
 import java.io.IOException;
 import java.lang.ProcessBuilder.Redirect;
 import java.lang.management.ManagementFactory;
@@ -28,6 +29,7 @@ final class PathMeter {
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
     command.add("-Dfornax.threads=1");
+    command.add("-Dfornax.cpu.matmul=" + Settings.cpuMatmul().name());
     command.addAll(List.of("-cp", System.getProperty("java.class.path")));
     command.addAll(List.of(PathMeter.class.getName(), path.name(), Boolean.toString(quick)));
     try {
@@ -49,7 +51,7 @@ final class PathMeter {
   /// What [#fractionInNewProcess] starts: the name of a path, and whether to be quick.
   public static void main(String[] args) {
     HotPath path =
-        HotPath.ALL.stream().filter(p -> p.name().equals(args[0])).findFirst().orElseThrow();
+        HotPath.watched().stream().filter(p -> p.name().equals(args[0])).findFirst().orElseThrow();
     System.out.println(fraction(path, Boolean.parseBoolean(args[1])));
   }
 }

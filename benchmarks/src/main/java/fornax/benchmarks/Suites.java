@@ -58,7 +58,8 @@ final class Suites {
         new OptionsBuilder()
             .include("fornax\\.benchmarks\\..*(?:" + regex + ")")
             .param("device", device)
-            .jvmArgsAppend("-Dfornax.threads=" + threads)
+            .jvmArgsAppend(
+                "-Dfornax.threads=" + threads, "-Dfornax.cpu.matmul=" + Settings.cpuMatmul().name())
             .shouldFailOnError(true);
     if (quick) {
       var _ =

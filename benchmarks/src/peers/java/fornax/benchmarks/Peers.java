@@ -25,11 +25,13 @@ import java.util.zip.ZipFile;
 /// by turns in one run, so that both meet the same disturbances. Only the ratios mean anything on
 /// another day.
 ///
-/// Usage: `Peers FOLDER [ROUNDS]`; the folder takes the unpacked libraries. PyTorch is tuned: its
-/// official CPU build with MKL inside, fused AdamW, an allocator that keeps memory and asks for
-/// huge pages.
+/// Usage: `Peers FOLDER [ROUNDS [SHAPE]]`; the folder takes the unpacked libraries; with a shape
+/// only that is trained, and products are left out. PyTorch is tuned: its official CPU build with
+/// MKL and oneDNN inside, fused AdamW, an allocator that keeps memory and asks for huge pages. In
+/// BF16 it is oneDNN on both sides.
 final class Peers {
   private static final List<String> SHAPES = List.of("nano", "baby", "gpt2");
+  private static final List<String> PRECISIONS = List.of("f32", "bf16");
   private static final Pattern LINE = Pattern.compile("tok/s best (\\d+) median (\\d+) .*");
   private static final Pattern PEAK = Pattern.compile("VmHWM:\\s+(\\d+) kB");
   private static final long WATCH_MILLIS = 200;
@@ -40,18 +42,23 @@ final class Peers {
       "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=100000000000"
           + ":glibc.malloc.top_pad=268435456";
 
+  private final List<String> shapes;
   private final Path natives;
   private final Path cache;
   private final String threads = String.valueOf(Settings.threads());
 
-  private Peers(Path folder) throws IOException {
+  private Peers(Path folder, List<String> shapes) throws IOException {
+    this.shapes = shapes;
     natives = unpack(folder.resolve("libtorch"));
     cache = folder.resolve("javacpp");
   }
 
   public static void main(String[] args) throws IOException, InterruptedException {
-    var peers = new Peers(Path.of(args[0]).toAbsolutePath());
-    peers.matmuls();
+    boolean one = args.length > 2 && !args[2].isEmpty();
+    var peers = new Peers(Path.of(args[0]).toAbsolutePath(), one ? List.of(args[2]) : SHAPES);
+    if (!one) {
+      peers.matmuls();
+    }
     peers.training(args.length > 1 ? Integer.parseInt(args[1]) : 3);
   }
 
@@ -123,22 +130,26 @@ final class Peers {
     Map<String, List<Speed>> ours = new LinkedHashMap<>();
     Map<String, List<Speed>> theirs = new LinkedHashMap<>();
     for (int i = 0; i < rounds; i++) {
-      for (String shape : SHAPES) {
-        ours.computeIfAbsent(shape, _ -> new ArrayList<>()).add(speed(run(fornax(shape))));
-        theirs
-            .computeIfAbsent(shape, _ -> new ArrayList<>())
-            .add(speed(run(torch("fornax.benchmarks.TorchTraining", shape, threads))));
+      for (String shape : shapes) {
+        for (String precision : PRECISIONS) {
+          String row = shape + " " + precision;
+          ours.computeIfAbsent(row, _ -> new ArrayList<>())
+              .add(speed(run(fornax(shape, precision))));
+          theirs
+              .computeIfAbsent(row, _ -> new ArrayList<>())
+              .add(speed(run(torch("fornax.benchmarks.TorchTraining", shape, threads, precision))));
+        }
       }
     }
-    String title = "%-8s  %20s  %20s  %12s  %16s%n";
+    String title = "%-12s  %20s  %20s  %12s  %16s%n";
     System.out.printf(title, "TRAINING", "FORNAX", "PYTORCH", "RATIO", "PEAK MB");
-    for (String shape : SHAPES) {
-      Speed our = best(ours, shape);
-      Speed their = best(theirs, shape);
+    for (String row : ours.keySet()) {
+      Speed our = best(ours, row);
+      Speed their = best(theirs, row);
       System.out.printf(
           Locale.ROOT,
           title,
-          shape,
+          row,
           text(our),
           text(their),
           String.format(
@@ -176,9 +187,15 @@ final class Peers {
     throw new IllegalStateException("peers: no speed; got " + run.lines());
   }
 
-  private ProcessBuilder fornax(String shape) {
+  private ProcessBuilder fornax(String shape, String precision) {
     return new ProcessBuilder(
-        java("fornax.cli.Main", "bench", "--device", "cpu", "--train", shape));
+        java(
+            "fornax.cli.Main",
+            "bench",
+            "--device=cpu",
+            "--train=" + shape,
+            "--precision=" + precision,
+            "--matmul=" + (precision.equals("bf16") ? "onednn" : "auto")));
   }
 
   /// With the official libraries found before JavaCPP's own, and MKL free of other tuning.

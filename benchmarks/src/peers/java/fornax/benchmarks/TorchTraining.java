@@ -14,7 +14,8 @@ import org.bytedeco.pytorch.global.torch;
 /// The same training step as [TrainingStep] in PyTorch: GPT-2 with its fused attention and AdamW,
 /// no dropout, no clipping. Letters: B sequences of T tokens, width C, H heads of D.
 ///
-/// Usage: `TorchTraining SHAPE THREADS`; prints the same line as `fornax bench --train`.
+/// Usage: `TorchTraining SHAPE THREADS f32|bf16`; prints the same line as `fornax bench --train`.
+/// BF16 is autocast, PyTorch's way to train in it: parameters F32, products of rounded operands.
 final class TorchTraining {
   private static final double RATE = 3e-4;
   private static final double WEIGHT_DECAY = 0.1;
@@ -23,6 +24,7 @@ final class TorchTraining {
   private static final long TIMED_NANOS = 8_000_000_000L;
 
   private final TrainingShape shape;
+  private final boolean bfloat16;
   private final Torch fused = new Torch();
   private final List<Tensor> parameters = new ArrayList<>();
   private final List<Tensor> firstMoments = new ArrayList<>();
@@ -54,8 +56,9 @@ final class TorchTraining {
   private record Block(
       Norm attentionNorm, Linear qkv, Linear out, Norm feedForwardNorm, Linear up, Linear down) {}
 
-  private TorchTraining(TrainingShape shape) {
+  private TorchTraining(TrainingShape shape, boolean bfloat16) {
     this.shape = shape;
+    this.bfloat16 = bfloat16;
     long c = shape.model().width();
     double residual = DEVIATION / Math.sqrt(2.0 * shape.model().layers());
     tokenTable = normal(DEVIATION, shape.model().vocabulary(), c);
@@ -140,7 +143,7 @@ final class TorchTraining {
       Tensor tokens = randomTokens();
       Tensor targets = randomTokens();
       long start = System.nanoTime();
-      Tensor loss = loss(tokens, targets);
+      Tensor loss = bfloat16 ? fused.autocast(() -> loss(tokens, targets)) : loss(tokens, targets);
       long forward = System.nanoTime();
       loss.backward();
       long backward = System.nanoTime();
@@ -176,7 +179,7 @@ final class TorchTraining {
   public static void main(String[] args) {
     TrainingShape shape = TrainingShape.parse(args[0]);
     torch.set_num_threads(Integer.parseInt(args[1]));
-    var training = new TorchTraining(shape);
+    var training = new TorchTraining(shape, args[2].equals("bf16"));
     long best = TrainingTimer.warmUp(training::step);
     long count = Math.clamp(TIMED_NANOS / best, 6, 200);
     List<TrainingStep.Times> times = new ArrayList<>();

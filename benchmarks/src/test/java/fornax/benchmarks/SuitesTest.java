@@ -46,6 +46,7 @@ class SuitesTest {
         suites.containsAll(
             Set.of(
                 "Matmul",
+                "MatmulBf16",
                 "Softmax",
                 "LayerNorm",
                 "Attention",
