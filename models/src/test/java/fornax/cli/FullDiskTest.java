@@ -127,7 +127,7 @@ class FullDiskTest {
                 "bash",
                 "-c",
                 "ulimit -f 4; exec \"$@\"", // 4,096 bytes: the config and the metrics, not the
-                                            // weights
+                // weights
                 "limited",
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "-XX:-UsePerfData",

@@ -40,8 +40,8 @@ class ReportTest {
     Cli.Result result =
         Cli.run(
             ("train --device cpu --layers 1 --width 16 --heads 2 --context 8 --batch 2 --steps 30"
-                 + " --eval-every 10 --eval-batches 2 --sample-every 15 --tensorboard --dashboard"
-                 + " --data "
+                    + " --eval-every 10 --eval-batches 2 --sample-every 15 --tensorboard --dashboard"
+                    + " --data "
                     + text
                     + " --out "
                     + run)

@@ -25,7 +25,7 @@ class RunFolderPrivacyTest {
     Cli.Result result =
         Cli.run(
             ("train --device=reference --layers=1 --width=8 --heads=2 --context=8 --batch=2"
-                 + " --steps=3 --checkpoint-every=1 --data=dickens --out="
+                    + " --steps=3 --checkpoint-every=1 --data=dickens --out="
                     + run)
                 .split(" "));
     assertEquals(ExitCode.OK, result.code(), result.err());
