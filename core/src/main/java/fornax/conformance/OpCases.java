@@ -145,6 +145,7 @@ public final class OpCases {
         OpCase.of("relu", Tensor::relu).on(ANY).on(EXTREMES),
         OpCase.of("silu", Tensor::silu).on(ANY).on(between(-9, 9, FEW)).on(LARGE),
         OpCase.of("gelu", Tensor::gelu).on(ANY).on(between(-9, 9, FEW)).on(LARGE),
+        OpCase.of("unary", x -> x.unary(Unary.TANH)).on(ANY),
         OpCase.of("geluTanh", Tensor::geluTanh).on(ANY).on(between(-9, 9, FEW)).on(LARGE),
         OpCase.of("erf", Tensor::erf).on(ANY).on(between(-5, 5, FEW)).on(EXTREMES),
         OpCase.of("sin", Tensor::sin).on(ANY).on(between(-99, 99, FEW)).on(LARGE),
