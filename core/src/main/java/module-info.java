@@ -3,6 +3,7 @@
 module fornax.core {
   requires static transitive org.jspecify;
   requires static transitive com.google.errorprone.annotations;
+  requires transitive jdk.jfr;
   requires jdk.management;
 
   exports fornax.array;

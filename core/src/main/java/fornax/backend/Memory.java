@@ -100,6 +100,7 @@ public final class Memory implements AutoCloseable {
       }
       newest = buffer;
     }
+    AllocationEvent.commit(device, owner, dtype, shape, bytes, live);
     if (guarded) {
       Block block = buffer.block();
       block.fill(0, GUARD, GUARD_BYTE);

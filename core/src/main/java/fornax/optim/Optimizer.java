@@ -4,6 +4,7 @@ import fornax.array.DType;
 import fornax.array.Shape;
 import fornax.backend.Backend;
 import fornax.backend.NdArray;
+import fornax.backend.OperationEvent;
 import fornax.backend.Owner;
 import fornax.tensor.Tensor;
 import fornax.tensor.Tensors;
@@ -146,6 +147,7 @@ public abstract class Optimizer implements AutoCloseable {
   /// The part of a step that is the same in all, which may be captured: the gradients' effect by
   /// the numbers of [#begin()], as in [#step(NdArray)].
   public final void apply(NdArray scale) {
+    OperationEvent event = OperationEvent.start();
     for (int i = 0; i < groups.size(); i++) {
       ParameterGroup group = groups.get(i);
       NdArray numbers = factors.get(i).array();
@@ -160,6 +162,9 @@ public abstract class Optimizer implements AutoCloseable {
               });
       update(ready, numbers, scale);
       ready.values().forEach(Tensor::updated);
+    }
+    if (event != null) {
+      event.end(getClass().getSimpleName(), false, backend, parameters.size() + " parameters");
     }
   }
 

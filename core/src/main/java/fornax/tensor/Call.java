@@ -8,9 +8,13 @@ import fornax.backend.Backend;
 import fornax.backend.Buffer;
 import fornax.backend.DeviceException;
 import fornax.backend.NdArray;
+import fornax.backend.OperationEvent;
 import fornax.backend.Owner;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 
 /// One forward operation under way: checks that its inputs are usable together, allocates its
 /// result and temporaries, and wraps the result with its gradient rule. What was allocated and not
@@ -20,6 +24,7 @@ final class Call implements AutoCloseable {
   final Backend backend;
   final boolean recording;
   private final Tensor[] inputs;
+  private final @Nullable OperationEvent event = OperationEvent.start();
   private final List<Buffer> held = new ArrayList<>(2);
 
   private Call(String op, Tensor[] inputs) {
@@ -149,5 +154,14 @@ final class Call implements AutoCloseable {
     for (Buffer buffer : held) {
       buffer.release();
     }
+    if (event != null) {
+      event.end(op, false, backend, arrays());
+    }
+  }
+
+  private String arrays() {
+    return Arrays.stream(inputs)
+        .map(input -> input.dtype() + " " + input.shape())
+        .collect(Collectors.joining(", "));
   }
 }

@@ -5,6 +5,7 @@ import fornax.array.Shape;
 import fornax.backend.Backend;
 import fornax.backend.Binary;
 import fornax.backend.NdArray;
+import fornax.backend.OperationEvent;
 import fornax.backend.Owner;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
@@ -134,7 +135,11 @@ final class Node {
     if (gradientRule == null) {
       return;
     }
+    OperationEvent event = OperationEvent.start();
     gradientRule.apply(g);
+    if (event != null) {
+      event.end(op, true, backend, dtype + " " + shape);
+    }
     Numerics numerics = Numerics.current();
     if (numerics != null) {
       numerics.backward(this);

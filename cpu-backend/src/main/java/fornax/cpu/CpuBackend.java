@@ -7,6 +7,7 @@ import fornax.backend.Backend;
 import fornax.backend.Binary;
 import fornax.backend.Compare;
 import fornax.backend.Conv2dOptions;
+import fornax.backend.CopyEvent;
 import fornax.backend.CrossEntropyOptions;
 import fornax.backend.HostBlock;
 import fornax.backend.HostBlocks;
@@ -60,13 +61,17 @@ final class CpuBackend implements Backend {
 
   @Override
   public void upload(MemorySegment source, NdArray y) {
-    Copy.upload(source, y);
+    try (var _ = CopyEvent.upload(this, y)) {
+      Copy.upload(source, y);
+    }
   }
 
   @Override
   public Readback readback(NdArray x) {
-    MemorySegment copy = Copy.readback(x);
-    return () -> copy;
+    try (var _ = CopyEvent.readback(this, x)) {
+      MemorySegment copy = Copy.readback(x);
+      return () -> copy;
+    }
   }
 
   @Override

@@ -6,6 +6,7 @@ import fornax.backend.Backend;
 import fornax.backend.Binary;
 import fornax.backend.Compare;
 import fornax.backend.Conv2dOptions;
+import fornax.backend.CopyEvent;
 import fornax.backend.CrossEntropyOptions;
 import fornax.backend.KernelTime;
 import fornax.backend.Memory;
@@ -78,13 +79,17 @@ final class CudaBackend implements Backend {
   @Override
   public void upload(MemorySegment source, NdArray y) {
     if (y.elements() > 0) {
-      device.upload(source.asSlice(0, y.bytes()), CudaBlock.address(y));
+      try (var _ = CopyEvent.upload(this, y)) {
+        device.upload(source.asSlice(0, y.bytes()), CudaBlock.address(y));
+      }
     }
   }
 
   @Override
   public Readback readback(NdArray x) {
-    return device.readback(x);
+    try (var _ = CopyEvent.readback(this, x)) {
+      return device.readback(x);
+    }
   }
 
   @Override

@@ -459,9 +459,11 @@ public final class Trainer implements AutoCloseable {
       // The first step is slower by far (code is compiled, memory asked for) and soon forgotten.
       double share = Math.max(SMOOTHING, 1.0 / Math.max(1, done.step() - begin.step() - 1));
       recentNanos += share * (nanos - recentNanos);
-      listener.stepped(
+      var report =
           new TrainingListener.StepReport(
-              done.step(), loss, norm, done.rate(), tokensPerStep * 1e9 / recentNanos, spike));
+              done.step(), loss, norm, done.rate(), tokensPerStep * 1e9 / recentNanos, spike);
+      StepEvent.commit(report, nanos);
+      listener.stepped(report);
       boolean good = Double.isFinite(loss) && Double.isFinite(norm);
       badInARow = good ? 0 : badInARow + 1;
       if (badInARow > watch.skip()) {

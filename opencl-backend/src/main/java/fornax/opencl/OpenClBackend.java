@@ -6,6 +6,7 @@ import fornax.backend.Backend;
 import fornax.backend.Binary;
 import fornax.backend.Compare;
 import fornax.backend.Conv2dOptions;
+import fornax.backend.CopyEvent;
 import fornax.backend.CrossEntropyOptions;
 import fornax.backend.DeviceException;
 import fornax.backend.KernelTime;
@@ -113,12 +114,16 @@ final class OpenClBackend implements Backend {
 
   @Override
   public void upload(MemorySegment source, NdArray y) {
-    queue.upload(source, y);
+    try (var _ = CopyEvent.upload(this, y)) {
+      queue.upload(source, y);
+    }
   }
 
   @Override
   public Readback readback(NdArray x) {
-    return queue.readback(x);
+    try (var _ = CopyEvent.readback(this, x)) {
+      return queue.readback(x);
+    }
   }
 
   @Override

@@ -9,6 +9,7 @@ import fornax.array.Shape;
 import fornax.backend.Backend;
 import fornax.backend.Binary;
 import fornax.backend.Compare;
+import fornax.backend.CopyEvent;
 import fornax.backend.HostBlock;
 import fornax.backend.HostBlocks;
 import fornax.backend.Memory;
@@ -49,7 +50,9 @@ public final class ReferenceBackend implements Backend {
 
   @Override
   public void upload(MemorySegment source, NdArray y) {
-    MemorySegment.copy(source, 0, bytes(y), 0, y.bytes());
+    try (var _ = CopyEvent.upload(this, y)) {
+      MemorySegment.copy(source, 0, bytes(y), 0, y.bytes());
+    }
   }
 
   @Override
@@ -57,7 +60,9 @@ public final class ReferenceBackend implements Backend {
     // Longs, so that the segment is aligned for every type.
     MemorySegment copy = MemorySegment.ofArray(new long[Math.toIntExact((x.bytes() + 7) / 8)]);
     MemorySegment elements = copy.asSlice(0, x.bytes());
-    elements.copyFrom(bytes(x));
+    try (var _ = CopyEvent.readback(this, x)) {
+      elements.copyFrom(bytes(x));
+    }
     return () -> elements;
   }
 
