@@ -47,6 +47,13 @@ final class Pool2dOp {
     if (x.rank() != 4) {
       throw new ShapeException(call.op + ": not images; got " + x.shape() + "; need [N, C, H, W]");
     }
+    if (x.dim(2) < 1 || x.dim(3) < 1) { // a window would lie in the padding alone
+      throw new ShapeException(
+          call.op
+              + ": images without pixels; got "
+              + x.shape()
+              + "; need at least one row and one column");
+    }
     Extent output = options.output(Conv2dOp.extent(x));
     if (output.height() < 1 || output.width() < 1) {
       throw new ShapeException(

@@ -7,6 +7,7 @@ import fornax.array.DType;
 import fornax.array.Shape;
 import fornax.backend.Backend;
 import fornax.backend.Conv2dOptions;
+import fornax.backend.Pool2dOptions;
 import fornax.backend.reference.ReferenceBackend;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
@@ -99,6 +100,10 @@ class TensorErrorsTest extends Fixture {
             () ->
                 floats(2, 3, 5, 5)
                     .conv2d(floats(4, 3, 3, 3), null, Conv2dOptions.DEFAULT.withStride(0))),
+        wrong(
+            "maxPool2d: images without pixels; got [2, 3, 0, 5]; need at least one row and one"
+                + " column",
+            () -> floats(2, 3, 0, 5).maxPool2d(Pool2dOptions.of(3).withPadding(1))),
         wrong("dropout: probability outside [0, 1); got 1.0", this::certainDropout));
   }
 
