@@ -204,8 +204,12 @@ final class OpenClQueue implements BlockSource {
   // ---- transfers
 
   /// Copies `source` to `y`, contiguous; returns when `source` may be reused.
-  synchronized void upload(MemorySegment source, NdArray y) {
-    long bytes = y.bytes();
+  void upload(MemorySegment source, NdArray y) {
+    upload(source, OpenClBlock.handle(y), OpenClBlock.byteOffset(y), y.bytes());
+  }
+
+  /// Copies the first `bytes` of `source` to the buffer `handle`, from `offset` on.
+  synchronized void upload(MemorySegment source, long handle, long offset, long bytes) {
     for (long at = 0; at < bytes; at += STAGING_CHUNK) {
       long length = Math.min(STAGING_CHUNK, bytes - at);
       MemorySegment host = takeStaging(length);
@@ -213,9 +217,9 @@ final class OpenClQueue implements BlockSource {
       OpenClCheck.check(
           CL10.nclEnqueueWriteBuffer(
               queue,
-              OpenClBlock.handle(y),
+              handle,
               CL10.CL_FALSE,
-              OpenClBlock.byteOffset(y) + at,
+              offset + at,
               length,
               host.address(),
               0,

@@ -1,7 +1,6 @@
 package fornax.opencl;
 
 import fornax.array.DType;
-import fornax.array.Layout;
 import fornax.array.Shape;
 import fornax.backend.Backend;
 import fornax.backend.DeviceInfo;
@@ -120,7 +119,7 @@ final class OclgrindProgram {
     long bytes = y.buffer().block().bytes();
     MemorySegment whole = MemorySegment.ofArray(new byte[Math.toIntExact(bytes)]);
     MemorySegment.copy(source, 0, whole, OpenClBlock.byteOffset(y), y.bytes());
-    backend.upload(whole, new NdArray(y.buffer(), DType.BOOL, Layout.of(Shape.of(bytes))));
+    ((OpenClBackend) backend).queue().upload(whole, OpenClBlock.handle(y), 0, bytes);
   }
 
   private static void sortOverSeveralTiles(Backend backend) {
