@@ -28,6 +28,8 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -41,6 +43,17 @@ class OpenClTrainingTest {
   @BeforeEach
   void requireDevice() {
     Devices.requireOpenCl();
+  }
+
+  // Whatever multiplies on this machine: the bar is for the CPU's products in Java.
+  @BeforeAll
+  static void multiplyInJava() {
+    System.setProperty("fornax.cpu.matmul", "java");
+  }
+
+  @AfterAll
+  static void multiplyByDefault() {
+    System.clearProperty("fornax.cpu.matmul");
   }
 
   @Test

@@ -23,18 +23,32 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
 /// Training in BF16 beside training in F32, on one device and another.
 class PrecisionTrainingTest {
   private static final String THREADS = "fornax.threads"; // read by Settings
+  private static final String MATMUL = "fornax.cpu.matmul"; // likewise
   private static final int CONTEXT = 32;
   private static final OptimizerOptions RECIPE =
       new OptimizerOptions(2e-3, 2e-4, 5, 0.9, 0.99, 0.1, 1);
 
   private static TokenDataset data;
   private static GptConfig config;
+
+  // Whatever multiplies on this machine: single losses of two trainings in 16 bits lie apart by
+  // chance.
+  @BeforeAll
+  static void multiplyInJava() {
+    System.setProperty(MATMUL, "java");
+  }
+
+  @AfterAll
+  static void multiplyByDefault() {
+    System.clearProperty(MATMUL);
+  }
 
   @BeforeAll
   static void loadDickens() throws IOException {
