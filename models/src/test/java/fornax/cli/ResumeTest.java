@@ -277,7 +277,7 @@ class ResumeTest {
                     (SIZES + "--checkpoint-every=1000 --eval-every=0 --device=cpu").split(" "),
                     run,
                     text,
-                    "--sample-every=4"))
+                    "--sample-every=1"))
             .redirectErrorStream(true)
             .redirectOutput(folder.resolve("said.txt").toFile())
             .start();
