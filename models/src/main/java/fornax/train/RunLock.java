@@ -30,11 +30,17 @@ public final class RunLock implements AutoCloseable {
     try {
       Path real = folder.toRealPath();
       if (HELD.add(real)) {
-        RunLock lock = tryLock(real);
-        if (lock != null) {
-          return lock;
+        RunLock lock = null;
+        try {
+          lock = tryLock(real);
+          if (lock != null) {
+            return lock;
+          }
+        } finally {
+          if (lock == null) {
+            boolean _ = HELD.remove(real);
+          }
         }
-        boolean _ = HELD.remove(real);
       }
     } catch (IOException e) {
       throw RunFolder.unwritable(folder, e);
