@@ -1,13 +1,11 @@
 package fornax.cli;
 
-import fornax.backend.Settings.CpuMatmul;
 import fornax.data.EvaluationBatches;
 import fornax.data.OrderedBatches;
 import fornax.data.TokenDataset;
 import fornax.data.TokenizedText.Scan;
 import fornax.data.Tokenizer;
 import fornax.models.gpt.Gpt;
-import fornax.nn.Precision;
 import fornax.train.Evaluation;
 import fornax.train.RunConfig;
 import java.io.IOException;
@@ -17,6 +15,7 @@ import java.util.Locale;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 @CommandLine.Command(
@@ -62,36 +61,7 @@ final class EvalCommand extends Command {
       description = "Tokens to see at a time, at most the model's context, which is the default.")
   @Nullable Integer context;
 
-  @Option(
-      names = "--device",
-      paramLabel = "DEVICE",
-      order = 4,
-      description = "auto, or a device that fornax devices lists. Default: auto.")
-  String device = "auto";
-
-  @Option(
-      names = "--threads",
-      paramLabel = "N",
-      order = 5,
-      converter = Numbers.Threads.class,
-      description = "Threads of the CPU device. Default: one for each processor.")
-  @Nullable Integer threads;
-
-  @Option(
-      names = "--precision",
-      paramLabel = "TYPE",
-      order = 6,
-      converter = PrecisionOption.class,
-      description = "f32, tf32 (CUDA) or bf16, however it was trained. Default: f32.")
-  Precision precision = Precision.F32;
-
-  @Option(
-      names = "--matmul",
-      paramLabel = "NAME",
-      order = 6,
-      converter = MatmulOption.class,
-      description = MatmulOption.DESCRIPTION)
-  @Nullable CpuMatmul matmul;
+  @Mixin ModelDeviceOptions computing = new ModelDeviceOptions();
 
   @Option(
       names = "--json",
@@ -135,8 +105,8 @@ final class EvalCommand extends Command {
   }
 
   private void evaluate(Checkpoint from, OrderedBatches batches, boolean known) throws IOException {
-    try (var opened = OpenDevice.open(device, threads, matmul, false, output.err());
-        Gpt model = from.model(opened, precision)) {
+    try (var opened = computing.open(output.err());
+        Gpt model = from.model(opened, computing.precision)) {
       print(Evaluation.of(model, batches), known);
     }
   }

@@ -1,10 +1,8 @@
 package fornax.cli;
 
-import fornax.backend.Settings.CpuMatmul;
 import fornax.data.StopStrings;
 import fornax.models.gpt.Gpt;
 import fornax.models.gpt.Sampling;
-import fornax.nn.Precision;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Path;
@@ -13,6 +11,7 @@ import java.util.List;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 @CommandLine.Command(
@@ -86,36 +85,7 @@ final class GenerateCommand extends Command {
       description = "Seed of the choices: the same seed gives the same text. Default: 1337.")
   long seed = 1337;
 
-  @Option(
-      names = "--device",
-      paramLabel = "DEVICE",
-      order = 8,
-      description = "auto, or a device that fornax devices lists. Default: auto.")
-  String device = "auto";
-
-  @Option(
-      names = "--threads",
-      paramLabel = "N",
-      order = 9,
-      converter = Numbers.Threads.class,
-      description = "Threads of the CPU device. Default: one for each processor.")
-  @Nullable Integer threads;
-
-  @Option(
-      names = "--precision",
-      paramLabel = "TYPE",
-      order = 10,
-      converter = PrecisionOption.class,
-      description = "f32, tf32 (CUDA) or bf16, however it was trained. Default: f32.")
-  Precision precision = Precision.F32;
-
-  @Option(
-      names = "--matmul",
-      paramLabel = "NAME",
-      order = 10,
-      converter = MatmulOption.class,
-      description = MatmulOption.DESCRIPTION)
-  @Nullable CpuMatmul matmul;
+  @Mixin ModelDeviceOptions computing = new ModelDeviceOptions();
 
   @Option(
       names = "--repetition-penalty",
@@ -162,8 +132,8 @@ final class GenerateCommand extends Command {
       samplings.add(first.withSeed(seed + i));
     }
     PrintStream out = output.out();
-    try (var opened = OpenDevice.open(device, threads, matmul, false, output.err());
-        Gpt model = from.model(opened, precision)) {
+    try (var opened = computing.open(output.err());
+        Gpt model = from.model(opened, computing.precision)) {
       List<StringBuilder> texts = new ArrayList<>(); // of the samples behind the first
       List<StopStrings> ends = new ArrayList<>();
       for (int i = 0; i < samples; i++) {

@@ -1,8 +1,6 @@
 package fornax.cli;
 
-import fornax.backend.Settings.CpuMatmul;
 import fornax.models.gpt.Gpt;
-import fornax.nn.Precision;
 import fornax.serve.CompletionServer;
 import fornax.serve.ServerOptions;
 import java.io.IOException;
@@ -13,6 +11,7 @@ import java.nio.file.Path;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 @CommandLine.Command(
@@ -98,36 +97,7 @@ final class ServeCommand extends Command {
       description = "The model's name for clients. Default: that of the folder.")
   @Nullable String name;
 
-  @Option(
-      names = "--device",
-      paramLabel = "DEVICE",
-      order = 9,
-      description = "auto, or a device that fornax devices lists. Default: auto.")
-  String device = "auto";
-
-  @Option(
-      names = "--threads",
-      paramLabel = "N",
-      order = 10,
-      converter = Numbers.Threads.class,
-      description = "Threads of the CPU device. Default: one for each processor.")
-  @Nullable Integer threads;
-
-  @Option(
-      names = "--precision",
-      paramLabel = "TYPE",
-      order = 11,
-      converter = PrecisionOption.class,
-      description = "f32 or bf16, however it was trained. Default: f32.")
-  Precision precision = Precision.F32;
-
-  @Option(
-      names = "--matmul",
-      paramLabel = "NAME",
-      order = 12,
-      converter = MatmulOption.class,
-      description = MatmulOption.DESCRIPTION)
-  @Nullable CpuMatmul matmul;
+  @Mixin ModelDeviceOptions computing = new ModelDeviceOptions();
 
   ServeCommand(Output output) {
     this.output = output;
@@ -138,8 +108,8 @@ final class ServeCommand extends Command {
     ServerOptions options = options();
     Checkpoint from = Checkpoint.open(required(checkpoint));
     String shown = or(name, String.valueOf(required(checkpoint).toRealPath().getFileName()));
-    try (var opened = OpenDevice.open(device, threads, matmul, false, output.err());
-        Gpt model = from.model(opened, precision);
+    try (var opened = computing.open(output.err());
+        Gpt model = from.model(opened, computing.precision);
         var server = listen(model, from, shown, options);
         var _ = new Interrupt(output.err(), "stopping...", server::close)) {
       output

@@ -1,0 +1,48 @@
+package fornax.cli;
+
+import com.google.errorprone.annotations.MustBeClosed;
+import fornax.backend.Settings.CpuMatmul;
+import fornax.nn.Precision;
+import java.io.PrintStream;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Option;
+
+/// Where a trained model computes, and in what precision: for commands that do not train.
+final class ModelDeviceOptions {
+  @Option(
+      names = "--device",
+      paramLabel = "DEVICE",
+      order = 50,
+      description = "auto, or a device that fornax devices lists. Default: auto.")
+  String device = "auto";
+
+  @Option(
+      names = "--threads",
+      paramLabel = "N",
+      order = 51,
+      converter = Numbers.Threads.class,
+      description = "Threads of the CPU device. Default: one for each processor.")
+  @Nullable Integer threads;
+
+  @Option(
+      names = "--precision",
+      paramLabel = "TYPE",
+      order = 52,
+      converter = PrecisionOption.class,
+      description = "f32, tf32 (CUDA) or bf16, however it was trained. Default: f32.")
+  Precision precision = Precision.F32;
+
+  @Option(
+      names = "--matmul",
+      paramLabel = "NAME",
+      order = 53,
+      converter = MatmulOption.class,
+      description = MatmulOption.DESCRIPTION)
+  @Nullable CpuMatmul matmul;
+
+  /// Opens the device; see [OpenDevice#open].
+  @MustBeClosed
+  OpenDevice open(PrintStream err) {
+    return OpenDevice.open(device, threads, matmul, false, err);
+  }
+}
