@@ -1,6 +1,7 @@
 package fornax.cpu;
 
 import fornax.backend.Settings;
+import fornax.io.ResourceFiles;
 import java.io.IOException;
 import java.io.InputStream;
 import java.lang.foreign.Arena;
@@ -8,10 +9,8 @@ import java.lang.foreign.SymbolLookup;
 import java.net.JarURLConnection;
 import java.net.URL;
 import java.net.URLConnection;
-import java.nio.file.AtomicMoveNotSupportedException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -109,47 +108,20 @@ final class OneDnnLibrary {
     }
   }
 
-  /// Copies resources to a folder of their contents' own and returns the last one's path. Files
-  /// appear whole or not at all, so that any number of JVMs may share the folder.
+  /// Copies resources to a folder of their contents' own and returns the last one's path.
   private static Path unpack(String from, List<String> names, Path cache) throws IOException {
-    Path folder = Files.createDirectories(cache.resolve(checksum(from + names.getLast())));
+    Path folder = cache.resolve(checksum(from + names.getLast()));
     Path file = folder;
     for (String name : names) {
-      file = folder.resolve(name);
-      unpack(from + name, file);
+      file = ResourceFiles.unpack(resource(from + name), folder);
     }
     return file;
   }
 
-  private static void unpack(String resource, Path file) throws IOException {
-    URLConnection connection = connection(resource);
-    try (InputStream content = connection.getInputStream()) {
-      if (Files.exists(file) && Files.size(file) == connection.getContentLengthLong()) {
-        return;
-      }
-      Path temporary =
-          Files.createTempFile(file.getParent(), file.getFileName().toString(), ".part");
-      try {
-        long _ = Files.copy(content, temporary, StandardCopyOption.REPLACE_EXISTING);
-        move(temporary, file);
-      } finally {
-        boolean _ = Files.deleteIfExists(temporary);
-      }
-    }
-  }
-
-  private static void move(Path from, Path to) throws IOException {
-    try {
-      var _ =
-          Files.move(from, to, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-    } catch (AtomicMoveNotSupportedException _) {
-      var _ = Files.move(from, to, StandardCopyOption.REPLACE_EXISTING);
-    }
-  }
-
   // Tells versions of a library apart; the jar's directory has it ready.
-  private static String checksum(String resource) throws IOException {
-    URLConnection connection = connection(resource);
+  private static String checksum(String name) throws IOException {
+    URLConnection connection = resource(name).openConnection();
+    connection.setUseCaches(false);
     try (InputStream _ = connection.getInputStream()) {
       return connection instanceof JarURLConnection jar
           ? String.format("%08x", jar.getJarEntry().getCrc())
@@ -157,13 +129,11 @@ final class OneDnnLibrary {
     }
   }
 
-  private static URLConnection connection(String resource) throws IOException {
-    @Nullable URL url = OneDnnLibrary.class.getResource(resource);
+  private static URL resource(String name) throws IOException {
+    @Nullable URL url = OneDnnLibrary.class.getResource(name);
     if (url == null) {
-      throw new IOException("no resource " + resource);
+      throw new IOException("no resource " + name);
     }
-    URLConnection connection = url.openConnection();
-    connection.setUseCaches(false);
-    return connection;
+    return url;
   }
 }

@@ -2,16 +2,12 @@ package fornax.cuda;
 
 import fornax.backend.Settings;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.UncheckedIOException;
-import java.nio.file.AtomicMoveNotSupportedException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import org.jspecify.annotations.Nullable;
 
-/// The folder of unpacked libraries and compiled kernels. Files appear in it whole or not at all,
-/// so that any number of JVMs may share it.
+/// The folders of unpacked libraries and compiled kernels. Files appear in them whole or not at all
+/// ([fornax.io.AtomicFile]), so that any number of JVMs may share them.
 final class CudaCache {
   private CudaCache() {}
 
@@ -29,39 +25,5 @@ final class CudaCache {
               + "; -Dfornax.cache=FOLDER names another place",
           e);
     }
-  }
-
-  /// Writes `content` to `file`, which other JVMs see complete or not at all.
-  static void write(Path file, InputStream content) throws IOException {
-    Path temporary = Files.createTempFile(file.getParent(), file.getFileName().toString(), ".part");
-    try {
-      Files.copy(content, temporary, StandardCopyOption.REPLACE_EXISTING);
-      try {
-        Files.move(
-            temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-      } catch (AtomicMoveNotSupportedException _) {
-        Files.move(temporary, file, StandardCopyOption.REPLACE_EXISTING);
-      }
-    } finally {
-      Files.deleteIfExists(temporary);
-    }
-  }
-
-  /// The resource `name` as a file of the same name in `folder`, or null where there is no such
-  /// resource. A file of the resource's size is taken as it is.
-  static @Nullable Path unpack(String name, Path folder) throws IOException {
-    var url = CudaCache.class.getResource(name);
-    if (url == null) {
-      return null;
-    }
-    Path file = folder.resolve(name.substring(name.lastIndexOf('/') + 1));
-    var connection = url.openConnection();
-    connection.setUseCaches(false);
-    try (InputStream content = connection.getInputStream()) {
-      if (!Files.exists(file) || Files.size(file) != connection.getContentLengthLong()) {
-        write(file, content);
-      }
-    }
-    return file;
   }
 }

@@ -2,8 +2,9 @@ package fornax.cuda;
 
 import fornax.backend.DeviceException;
 import fornax.backend.Settings;
-import java.io.ByteArrayInputStream;
+import fornax.io.AtomicFile;
 import java.io.IOException;
+import java.nio.channels.Channels;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -128,7 +129,7 @@ final class CudaCompiler {
         return Files.readAllBytes(file);
       }
       byte[] code = compile(compiler, source, architecture, List.of()).code();
-      CudaCache.write(file, new ByteArrayInputStream(code));
+      AtomicFile.replace(file, out -> Channels.newOutputStream(out).write(code));
       return code;
     } catch (IOException e) {
       System.getLogger("fornax.cuda")

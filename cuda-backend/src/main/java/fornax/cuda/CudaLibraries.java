@@ -1,15 +1,18 @@
 package fornax.cuda;
 
+import fornax.io.ResourceFiles;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.SymbolLookup;
+import java.net.URL;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -114,16 +117,16 @@ final class CudaLibraries {
 
   private static @Nullable Library unpack(String name, String companion, boolean companionNeeded) {
     try {
-      if (CudaLibraries.class.getResource(JAR_FOLDER + name) == null) {
+      URL resource = CudaLibraries.class.getResource(JAR_FOLDER + name);
+      URL beside = companionInJar(companion);
+      if (resource == null || (beside == null && companionNeeded)) {
         return null;
       }
       Path folder = CudaCache.folder("libraries");
-      Path file = CudaCache.unpack(JAR_FOLDER + name, folder);
-      boolean complete = unpackCompanion(companion, folder) || !companionNeeded;
-      if (file == null || !complete) {
-        return null;
+      Path file = ResourceFiles.unpack(resource, folder);
+      if (beside != null) {
+        SymbolLookup _ = open(ResourceFiles.unpack(beside, folder).toString());
       }
-      openCompanion(folder, companion);
       SymbolLookup symbols = open(file.toString());
       return symbols == null
           ? null
@@ -136,20 +139,19 @@ final class CudaLibraries {
   }
 
   // The builtins carry the minor version in their names.
-  private static boolean unpackCompanion(String companion, Path folder) throws IOException {
-    if (CudaCache.unpack(JAR_FOLDER + companion, folder) != null) {
-      return true;
+  private static @Nullable URL companionInJar(String companion) {
+    URL resource = CudaLibraries.class.getResource(JAR_FOLDER + companion);
+    for (int minor = 0; resource == null && minor < 20; minor++) {
+      resource = CudaLibraries.class.getResource(JAR_FOLDER + companion + "." + minor);
     }
-    for (int minor = 0; minor < 20; minor++) {
-      if (CudaCache.unpack(JAR_FOLDER + companion + "." + minor, folder) != null) {
-        return true;
-      }
-    }
-    return false;
+    return resource;
   }
 
   private static void openCompanion(Path folder, String companion) {
-    try (DirectoryStream<Path> files = Files.newDirectoryStream(folder, companion + "*")) {
+    Pattern name = Pattern.compile(Pattern.quote(companion) + "(\\.\\d+)*");
+    try (DirectoryStream<Path> files =
+        Files.newDirectoryStream(
+            folder, file -> name.matcher(String.valueOf(file.getFileName())).matches())) {
       for (Path file : files) {
         if (open(file.toString()) != null) {
           return;

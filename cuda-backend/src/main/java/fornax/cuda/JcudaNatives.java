@@ -1,7 +1,9 @@
 package fornax.cuda;
 
+import fornax.io.ResourceFiles;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.net.URL;
 import java.nio.file.Path;
 import java.util.List;
 
@@ -23,11 +25,13 @@ final class JcudaNatives {
     synchronized (JcudaNatives.class) {
       Path folder = CudaCache.folder("jcuda-" + VERSION);
       String file = System.mapLibraryName(name + "-" + VERSION + "-" + platform());
+      URL resource = JcudaNatives.class.getResource("/lib/" + file);
+      if (resource == null) {
+        throw new UnsatisfiedLinkError(
+            "cuda: no resource /lib/" + file + " on the class path; need JCuda's natives");
+      }
       try {
-        if (CudaCache.unpack("/lib/" + file, folder) == null) {
-          throw new UnsatisfiedLinkError(
-              "cuda: no resource /lib/" + file + " on the class path; need JCuda's natives");
-        }
+        Path _ = ResourceFiles.unpack(resource, folder);
       } catch (IOException e) {
         throw new UncheckedIOException("cuda: cannot unpack " + file + " into " + folder, e);
       }

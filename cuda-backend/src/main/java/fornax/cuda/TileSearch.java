@@ -3,9 +3,8 @@ package fornax.cuda;
 import fornax.backend.OutOfDeviceMemoryException;
 import fornax.backend.Settings;
 import fornax.cuda.TensorMatmul.Tile;
-import java.io.ByteArrayInputStream;
+import fornax.io.AtomicFile;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.SortedMap;
@@ -133,8 +132,7 @@ final class TileSearch {
     all.forEach((key, tile) -> text.append(key).append(' ').append(tile).append('\n'));
     Path file = file();
     try {
-      CudaCache.write(
-          file, new ByteArrayInputStream(text.toString().getBytes(StandardCharsets.UTF_8)));
+      AtomicFile.replace(file, text.toString());
     } catch (IOException e) {
       warn(file, e);
     }

@@ -3,6 +3,7 @@ package fornax.cuda;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeFalse;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import fornax.array.Shape;
 import fornax.backend.DeviceInfo;
@@ -156,7 +157,28 @@ class LoadingTest {
       assertTrue(text.contains("card     cuda:0"), text);
     }
     try (var files = Files.walk(folder)) {
-      assertEquals(List.of(), files.filter(file -> file.toString().endsWith(".part")).toList());
+      assertEquals(List.of(), files.filter(file -> file.toString().endsWith(".tmp")).toList());
     }
+  }
+
+  /// What another JVM has written half of would end this one with SIGBUS.
+  @Test
+  void librariesBesideThoseThatAreMeant_areNotOpened() throws Exception {
+    SoftwareDevice.load();
+    String first = output(start(true, "open"));
+    assumeTrue(first.contains("from a jar on the class path"), "NVRTC is this machine's own");
+    List<Path> whole;
+    try (var files = Files.list(folder.resolve("libraries"))) {
+      whole = files.filter(file -> file.toString().contains("builtins")).toList();
+    }
+    assertEquals(1, whole.size(), whole.toString());
+    byte[] head = new byte[100_000];
+    try (var in = Files.newInputStream(whole.getFirst())) {
+      assertEquals(head.length, in.readNBytes(head, 0, head.length));
+    }
+    for (int copy = 0; copy < 8; copy++) {
+      Files.write(Path.of(whole.getFirst() + "" + copy + ".part"), head);
+    }
+    assertTrue(output(start(true, "open")).contains("opened cuda:0"));
   }
 }
