@@ -8,13 +8,15 @@ import fornax.array.Loops;
 import fornax.backend.HostBlock;
 import fornax.backend.NdArray;
 import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
 
 /// The loop of all elementwise operations, over arrays of one shape with any types and layouts.
 ///
 /// A kernel sees only blocks of contiguous 32-bit words (see [Words]), a whole number of vectors
 /// long. Operands that lie so in memory are passed as they are; others are converted, gathered or
-/// repeated into a scratch block first, and results scattered from one. Runs too short to be worth
-/// a call are collected into common blocks.
+/// repeated into a scratch block first, and results scattered from one. The loop follows the
+/// result's memory, so transposed arrays run as contiguous ones. Runs too short to be worth a call
+/// are collected into common blocks.
 abstract class BlockLoop implements Workers.Task {
   /// Words of a scratch block: all operands of a kernel stay in the first-level cache.
   static final int BLOCK = 1024;
@@ -51,9 +53,12 @@ abstract class BlockLoop implements Workers.Task {
     int count = operands.length;
     this.data = new MemorySegment[count];
     Layout[] layouts = new Layout[count];
+    Layout result = operands[count - 1].layout();
+    int @Nullable [] axes = result.isContiguous() ? null : axes(result);
     for (int k = 0; k < count; k++) {
       data[k] = HostBlock.segment(operands[k]);
-      layouts[k] = operands[k].layout();
+      Layout layout = operands[k].layout();
+      layouts[k] = axes == null ? layout : layout.permute(axes);
     }
     this.loops = Loops.of(layouts);
     this.length = loops.runLength();
@@ -66,6 +71,19 @@ abstract class BlockLoop implements Workers.Task {
     this.blocksPerRun = shared ? 0 : Math.ceilDiv(length, blockLength);
     this.blocksPerTask =
         (int) Math.max(1, 2 * DIRECT_BLOCK / (shared ? BLOCK : Math.min(length + 1, blockLength)));
+  }
+
+  // The axes in the order in which the result lies in memory, the outermost first.
+  private static int[] axes(Layout result) {
+    int[] axes = new int[result.shape().rank()];
+    for (int i = 0; i < axes.length; i++) {
+      int at = i;
+      for (; at > 0 && result.stride(axes[at - 1]) < result.stride(i); at--) {
+        axes[at] = axes[at - 1];
+      }
+      axes[at] = i;
+    }
+    return axes;
   }
 
   /// Computes one block: `n` words of operand `k` begin at `at[k]` of `words[k]`; the last is the
@@ -138,7 +156,7 @@ abstract class BlockLoop implements Workers.Task {
     }
   }
 
-  // Blocks are stretches of the row-major order, over several runs.
+  // Blocks are stretches of the loop's order, over several runs.
   private void runShared(int task, Scratch scratch, MemorySegment[] words, long[] at) {
     int last = operands.length - 1;
     long elements = operands[0].elements();
