@@ -35,6 +35,14 @@ final class Backprop {
     this.node = root;
   }
 
+  /// Runs backward from `root` with the gradient `one`, of ones, whose hold passes to this.
+  static void runFromOne(Node root, NdArray one) {
+    boolean first = root.gradient == null;
+    root.accumulate(one);
+    root.gradientIsOne = first;
+    run(List.of(root));
+  }
+
   /// Runs backward from `root` with the gradient `seed`, whose hold passes to this.
   static void run(Node root, NdArray seed) {
     root.accumulate(seed);
@@ -113,6 +121,11 @@ final class Backprop {
   /// The gradient that reached the operation's result.
   NdArray dy() {
     return Objects.requireNonNull(node.gradient);
+  }
+
+  /// Whether the host knows that `dy` is 1: the pass began here, without a seed.
+  boolean isDyOne() {
+    return node.gradientIsOne;
   }
 
   /// `dy`, copied where it is not contiguous; good until the rule returns.

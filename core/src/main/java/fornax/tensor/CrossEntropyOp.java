@@ -105,7 +105,7 @@ final class CrossEntropyOp {
 
   /// The loss of `x·w` without holding all its logits: each chunk of rows makes its logits, its
   /// losses and, where gradients are recorded, its part of `dx` and `dw`, all for a `dy` of 1;
-  /// backward only multiplies by the `dy` that comes.
+  /// backward multiplies them by the `dy` that comes, if it is another.
   static Tensor linear(Tensor x, Tensor w, Tensor targets, LossOptions options) {
     if (options.reduction() == Reduction.NONE) {
       return apply(x.matmul(w), targets, options);
@@ -122,18 +122,15 @@ final class CrossEntropyOp {
                 + "; need x [.., K] and w [K, C]");
       }
       check(call, x.shape().with(-1, w.dim(1)), targets);
-      Chunks chunks = new Chunks(call, x, w, targets, options.forBackend());
+      Chunks chunks = new Chunks(call, x, w, targets, options);
       chunks.run();
-      NdArray count =
-          options.reduction() == Reduction.MEAN
-              ? count(call, chunks.targets, chunks.options, chunks.type)
-              : null;
-      NdArray y = total(call, chunks.losses, count);
-      NdArray one = call.allocate(chunks.type, Shape.scalar());
-      call.backend.fill(one, 1);
-      NdArray dx = chunks.dx != null ? chunks.dx : one;
-      NdArray dw = chunks.dw != null ? chunks.dw : one;
-      return call.result(y, Chunks::gradient, dx, dw, count != null ? count : one);
+      NdArray y = total(call, chunks.losses, chunks.count);
+      NdArray none = y; // stands for a gradient that is not wanted
+      return call.result(
+          y,
+          Chunks::gradient,
+          chunks.dx != null ? chunks.dx : none,
+          chunks.dw != null ? chunks.dw : none);
     }
   }
 
@@ -145,17 +142,22 @@ final class CrossEntropyOp {
     final NdArray targets;
     final NdArray losses;
     final CrossEntropyOptions options;
+    final @Nullable NdArray count; // by which the sum of the losses is divided
     final @Nullable NdArray dx;
     final @Nullable NdArray dw;
 
-    Chunks(Call call, Tensor x, Tensor w, Tensor targets, CrossEntropyOptions options) {
+    Chunks(Call call, Tensor x, Tensor w, Tensor targets, LossOptions options) {
       this.call = call;
-      this.options = options;
+      this.options = options.forBackend();
       this.x = call.contiguous(x).reshape(Shape.of(targets.elements(), x.dim(-1)));
       this.w = w.array();
       this.targets = call.contiguous(targets).reshape(Shape.of(targets.elements()));
       this.type = Backend.arithmetic(this.x);
       this.losses = call.allocate(type, this.targets.shape());
+      this.count =
+          options.reduction() == Reduction.MEAN
+              ? CrossEntropyOp.count(call, this.targets, this.options, type)
+              : null;
       this.dx =
           call.recording && x.requiresGrad() ? call.allocate(x.dtype(), this.x.shape()) : null;
       this.dw =
@@ -172,7 +174,6 @@ final class CrossEntropyOp {
               ? call.allocate(type, w.transpose().shape()).transpose()
               : call.allocate(type, w.shape());
       dw.buffer().setOwner(Owner.GRADIENTS);
-      call.backend.fill(dw, 0);
       return dw;
     }
 
@@ -183,8 +184,14 @@ final class CrossEntropyOp {
       long step = Math.max(1, Math.min(rows, call.backend.chunkElements() / Math.max(1, pitch)));
       NdArray logits = call.temporary(x.dtype(), Shape.of(step, pitch)).slice(1, 0, classes);
       NdArray logSumExp = call.temporary(type, Shape.of(step));
-      NdArray one = call.temporary(type, Shape.scalar());
-      call.backend.fill(one, 1);
+      NdArray dLoss = call.temporary(type, Shape.scalar());
+      call.backend.fill(dLoss, 1);
+      if (count != null) {
+        call.backend.binary(Binary.DIVIDE, dLoss, count, dLoss);
+      }
+      if (dw != null && rows == 0) {
+        call.backend.fill(dw, 0);
+      }
       for (long start = 0; start < rows; start += step) {
         long end = Math.min(rows, start + step);
         NdArray part = x.slice(0, start, end);
@@ -194,23 +201,24 @@ final class CrossEntropyOp {
         call.backend.matmul(part, w, z, false);
         call.backend.crossEntropy(z, t, options, losses.slice(0, start, end), lse);
         if (dx != null || dw != null) {
-          call.backend.crossEntropyGradient(z, t, options, lse, one.expand(t.shape()), z);
+          call.backend.crossEntropyGradient(z, t, options, lse, dLoss.expand(t.shape()), z);
         }
         if (dx != null) {
           call.backend.matmul(z, w.transpose(), dx.slice(0, start, end), false);
         }
         if (dw != null) {
-          call.backend.matmul(part.transpose(), z, dw, true);
+          call.backend.matmul(part.transpose(), z, dw, start > 0);
         }
       }
     }
 
     static void gradient(Backprop g) {
-      NdArray scale = scale(g, g.dy(), g.saved(2));
       for (int input = 0; input < 2; input++) {
         if (g.wants(input)) {
           NdArray d = g.saved(input);
-          g.backend().binary(Binary.MULTIPLY, d, scale.expand(d.shape()), d);
+          if (!g.isDyOne()) {
+            g.backend().binary(Binary.MULTIPLY, d, g.dy().expand(d.shape()), d);
+          }
           g.pass(input, d.shape().equals(g.shape(input)) ? d : d.reshape(g.shape(input)));
         }
       }

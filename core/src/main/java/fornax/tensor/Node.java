@@ -43,6 +43,7 @@ final class Node {
   Numerics.@Nullable Origin origin; // where it was recorded, if somebody watches
 
   @Nullable NdArray gradient;
+  boolean gradientIsOne; // of the root of a pass alone: nothing adds to it
   boolean queued;
   private boolean consumed;
 

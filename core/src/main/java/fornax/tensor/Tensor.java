@@ -276,7 +276,7 @@ public final class Tensor implements AutoCloseable {
     }
     Node root = checkBackward();
     NdArray one = Tensors.made(backend, dtype(), shape(), Owner.GRADIENTS, y -> backend.fill(y, 1));
-    Backprop.run(root, one);
+    Backprop.runFromOne(root, one);
   }
 
   /// [#backward()] from a tensor of any shape, with `seed` as its gradient.
