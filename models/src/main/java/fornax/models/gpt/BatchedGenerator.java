@@ -22,11 +22,8 @@ import org.jspecify.annotations.Nullable;
 ///
 /// Callers [#submit] from any thread; one thread [#run]s. At most `parallel` sequences are under
 /// way, the others wait in the order in which they came; one joins before each pass, so that a long
-/// prompt holds the others up once. A sequence that outgrows the model's context drops its first
-/// quarter and is read anew.
+/// prompt holds the others up once. Each gets the tokens that a [TextGenerator] would give it.
 public final class BatchedGenerator implements AutoCloseable {
-  private static final int DROPPED = 4; // a quarter of the context
-
   private final Gpt model;
   private final int parallel;
   private final int context;
@@ -325,7 +322,7 @@ public final class BatchedGenerator implements AutoCloseable {
 
     // The cache is full: the last three quarters of a context make room for more.
     void rereadLastPart() {
-      int keep = Math.max(1, context - Math.max(1, context / DROPPED));
+      int keep = TextGenerator.kept(context);
       dropped = true;
       cache().clear();
       take(logits(Arrays.copyOfRange(tokens, length - keep, length), 1, cache()));

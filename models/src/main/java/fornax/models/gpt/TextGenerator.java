@@ -10,12 +10,12 @@ import java.util.BitSet;
 import java.util.List;
 import java.util.function.IntPredicate;
 
-/// Continues a sequence of tokens with a [Gpt]. Where the sequence outgrows the context, the model
-/// sees its last part.
+/// Continues a sequence of tokens with a [Gpt].
 ///
-/// Within the context a [GptCache] holds what the model knows of the tokens before, so that each
-/// further one costs a pass over the parameters alone. Beyond it every token's position changes
-/// with each step, and the whole window is computed anew.
+/// A [GptCache] holds what the model knows of the tokens before, so that each further one costs a
+/// pass over the parameters alone. A sequence that outgrows the context drops the first quarter of
+/// what the model sees: the rest changes its positions and is read anew, once in a quarter of a
+/// context. Of a prompt that is longer than the context, the model sees the last part.
 public final class TextGenerator {
   private final Gpt model;
 
@@ -88,7 +88,6 @@ public final class TextGenerator {
     private final BitSet going = new BitSet();
     private final GptCache cache;
     private int length;
-    private boolean cacheIsCurrent = true; // no token has left the window
 
     Run(int[] prompt, List<Sampling> samplings) {
       this.samplings = samplings;
@@ -115,9 +114,9 @@ public final class TextGenerator {
     void step(int draw, Sink sink) {
       float[] logits = logits();
       int vocabulary = model.config().vocabulary();
-      int room = length < context ? length : context - 1;
-      if (room < length) {
-        cacheIsCurrent = false;
+      int stay = length < context ? length : kept(context) - 1;
+      if (stay < length) {
+        cache.clear();
       }
       for (int s = 0; s < windows.length; s++) {
         int token = 0; // of a sample that has ended: its row is computed but not looked at
@@ -127,21 +126,17 @@ public final class TextGenerator {
           seen[s].set(token);
           going.set(s, sink.next(s, token));
         }
-        if (room < length) {
-          System.arraycopy(windows[s], 1, windows[s], 0, room);
-        }
-        windows[s][room] = token;
+        System.arraycopy(windows[s], length - stay, windows[s], 0, stay);
+        windows[s][stay] = token;
       }
-      length = room + 1;
+      length = stay + 1;
     }
 
     // After each window: [B·V].
     private float[] logits() {
       try (var _ = GradMode.noGrad();
           var _ = Scope.open()) {
-        return cacheIsCurrent
-            ? model.nextLogits(tokens((int) cache.length()), cache).toFloatArray()
-            : model.nextLogits(tokens(0)).toFloatArray();
+        return model.nextLogits(tokens((int) cache.length()), cache).toFloatArray();
       }
     }
 
@@ -159,6 +154,11 @@ public final class TextGenerator {
     public void close() {
       cache.close();
     }
+  }
+
+  /// The tokens, the newest among them, that the model sees of a sequence that outgrows `context`.
+  static int kept(int context) {
+    return Math.max(1, context - Math.max(1, context / 4));
   }
 
   static void check(Gpt model, int[] prompt) {

@@ -8,7 +8,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import fornax.array.Shape;
 import fornax.array.ShapeException;
-import fornax.backend.Backend;
 import fornax.models.Devices;
 import fornax.nn.Weights;
 import fornax.tensor.Scope;
@@ -25,29 +24,48 @@ import org.junit.jupiter.params.provider.MethodSource;
 class TextGeneratorTest {
   private static final GptConfig CONFIG = new GptConfig(11, 6, 2, 2, 16, 0.2);
 
-  private static int greedy(Backend backend, Gpt gpt, int[] window) {
-    try (var _ = Scope.open()) {
-      var tokens = Tensors.on(backend).of(window, Shape.of(1, window.length));
-      return gpt.nextLogits(tokens).argmax(-1).toIntArray()[0];
+  // The likeliest tokens without a cache; beyond the context the first quarter is dropped.
+  private static int[] greedy(Gpt gpt, int[] prompt, int count) {
+    int context = gpt.config().context();
+    int[] all = Arrays.copyOf(prompt, prompt.length + count);
+    int start = Math.max(0, prompt.length - context);
+    for (int at = prompt.length; at < all.length; at++) {
+      if (at - start > context) {
+        start = at - (context - context / 4);
+      }
+      try (var _ = Scope.open()) {
+        var window = Arrays.copyOfRange(all, start, at);
+        var tokens = Tensors.on(gpt.backend()).of(window, Shape.of(1, window.length));
+        all[at] = gpt.nextLogits(tokens).argmax(-1).toIntArray()[0];
+      }
     }
+    return Arrays.copyOfRange(all, prompt.length, all.length);
   }
 
   @Test
-  void generate_seesTheLastContextOfTokens() {
+  void beyondTheContext_theFirstQuarterIsDropped() {
     try (var backend = Devices.open("reference");
         var gpt = new Gpt(CONFIG, Weights.on(backend, 5))) {
       gpt.eval();
       for (int promptLength : new int[] {1, 6, 9}) {
-        int[] all = new int[promptLength + 8];
-        for (int i = 0; i < promptLength; i++) {
-          all[i] = (7 * i + 3) % 11;
-        }
-        for (int at = promptLength; at < all.length; at++) {
-          all[at] = greedy(backend, gpt, Arrays.copyOfRange(all, Math.max(0, at - 6), at));
-        }
-        int[] tokens =
-            new TextGenerator(gpt).generate(Arrays.copyOf(all, promptLength), 8, Sampling.GREEDY);
-        assertArrayEquals(Arrays.copyOfRange(all, promptLength, all.length), tokens);
+        int[] prompt = new int[promptLength];
+        Arrays.setAll(prompt, i -> (7 * i + 3) % 11);
+        assertArrayEquals(
+            greedy(gpt, prompt, 12), new TextGenerator(gpt).generate(prompt, 12, Sampling.GREEDY));
+      }
+    }
+  }
+
+  @Test
+  void contextOfOneToken_writesAnyLength() {
+    try (var backend = Devices.open("reference");
+        var gpt = new Gpt(CONFIG.withContext(1), Weights.on(backend, 5))) {
+      gpt.eval();
+      int[] text = new TextGenerator(gpt).generate(new int[] {3}, 5, Sampling.GREEDY);
+      int last = 3;
+      for (int token : text) {
+        assertArrayEquals(greedy(gpt, new int[] {last}, 1), new int[] {token});
+        last = token;
       }
     }
   }
@@ -86,9 +104,7 @@ class TextGeneratorTest {
       int[] prompt = golden.ints("greedy.prompt");
       int count = 40; // beyond the context of 32
       int[] all = Arrays.copyOf(prompt, prompt.length + count);
-      for (int at = prompt.length; at < all.length; at++) {
-        all[at] = greedy(backend, gpt, Arrays.copyOfRange(all, Math.max(0, at - 32), at));
-      }
+      System.arraycopy(greedy(gpt, prompt, count), 0, all, prompt.length, count);
       assertArrayEquals(
           Arrays.copyOfRange(all, prompt.length, all.length),
           new TextGenerator(gpt).generate(prompt, count, Sampling.GREEDY));
