@@ -18,7 +18,6 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.function.Function;
 import java.util.function.LongConsumer;
-import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /// A text as tokens. Those of a short text are in memory; those of a long one are in files that are
@@ -111,7 +110,7 @@ public final class TokenizedText implements AutoCloseable {
         write(text, tokenizer, folder, options.encoding());
         return new TokenizedText(sha256, tokenizer, TokenShards.open(folder), folder);
       } catch (Throwable e) {
-        delete(folder);
+        UnfinishedFolder.delete(folder);
         throw e;
       }
     }
@@ -137,15 +136,11 @@ public final class TokenizedText implements AutoCloseable {
   private static void make(TextStream text, Tokenizer tokenizer, Path folder, LongConsumer progress)
       throws IOException {
     Path cache = Files.createDirectories(folder.getParent());
-    Path unfinished = Files.createTempDirectory(cache, ".unfinished-");
-    try {
-      write(text, tokenizer, unfinished, progress);
-      Path _ = Files.move(unfinished, folder, StandardCopyOption.ATOMIC_MOVE);
+    try (var unfinished = UnfinishedFolder.in(cache)) {
+      write(text, tokenizer, unfinished.path(), progress);
+      Path _ = Files.move(unfinished.path(), folder, StandardCopyOption.ATOMIC_MOVE);
     } catch (FileAlreadyExistsException | DirectoryNotEmptyException _) {
-      delete(unfinished); // another program was faster
-    } catch (Throwable e) {
-      delete(unfinished);
-      throw e;
+      // another program was faster
     }
   }
 
@@ -184,15 +179,6 @@ public final class TokenizedText implements AutoCloseable {
     }
   }
 
-  private static void delete(Path folder) throws IOException {
-    try (Stream<Path> files = Files.list(folder)) {
-      for (Path file : files.toList()) {
-        Files.delete(file);
-      }
-    }
-    Files.delete(folder);
-  }
-
   /// The SHA-256 of the text in UTF-8, in hexadecimal digits.
   public String textSha256() {
     return sha256;
@@ -219,7 +205,7 @@ public final class TokenizedText implements AutoCloseable {
     }
     if (temporary != null) {
       try {
-        delete(temporary);
+        UnfinishedFolder.delete(temporary);
       } catch (IOException e) {
         throw new UncheckedIOException(e);
       }
