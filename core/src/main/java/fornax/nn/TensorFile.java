@@ -15,6 +15,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
+import java.util.function.LongConsumer;
 
 /// Tensors by name to a `.safetensors` file and back: what checkpoints of models and optimisers are
 /// made of.
@@ -60,10 +61,21 @@ public final class TensorFile {
   /// @throws IOException if the file cannot be read, is corrupt, lacks a tensor, holds another, or
   ///   one of another shape; the message names all of these
   public static Map<String, String> load(Path file, Map<String, Tensor> into) throws IOException {
+    return load(file, into, _ -> {});
+  }
+
+  /// The same, with `loaded` told after each tensor how many elements have been read.
+  ///
+  /// @throws IOException likewise
+  public static Map<String, String> load(Path file, Map<String, Tensor> into, LongConsumer loaded)
+      throws IOException {
     try (var source = SafeTensors.open(file)) {
       check(file, source, into);
+      long elements = 0;
       for (Map.Entry<String, Tensor> entry : into.entrySet()) {
         upload(source.entry(entry.getKey()), entry.getValue());
+        elements += entry.getValue().elements();
+        loaded.accept(elements);
       }
       return new LinkedHashMap<>(source.metadata());
     }

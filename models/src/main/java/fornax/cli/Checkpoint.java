@@ -115,16 +115,16 @@ record Checkpoint(Path path, RunConfig config, Tokenizer tokenizer) {
   }
 
   /// The trained model on the device, computing in `precision` with the parameters as they were
-  /// saved, F32.
+  /// saved, F32. A bar is shown while many are read.
   ///
   /// @throws IOException if the weights are corrupt or not of this model
   @MustBeClosed
   @SuppressWarnings("MustBeClosedChecker") // closed here or by the caller
-  Gpt model(OpenDevice device, Precision precision) throws IOException {
+  Gpt model(OpenDevice device, Precision precision, Output output) throws IOException {
     device.requireMemoryToRun(config.model(), precision);
     var model = new Gpt(config.model(), Weights.zeros(device.backend(), config.training().seed()));
     try {
-      load(model);
+      load(model, output);
       model.computeIn(precision);
       model.eval();
       return model;
@@ -138,33 +138,43 @@ record Checkpoint(Path path, RunConfig config, Tokenizer tokenizer) {
   /// adapters are merged into them.
   ///
   /// @throws IOException if they are corrupt or not of this model
-  void load(Gpt model) throws IOException {
-    if (HuggingFaceFolder.isOne(path)) {
-      try (var files = HuggingFaceFolder.open(path)) {
-        files.load(model);
+  void load(Gpt model, Output output) throws IOException {
+    try (var meter = loading(model, output)) {
+      if (HuggingFaceFolder.isOne(path)) {
+        try (var files = HuggingFaceFolder.open(path)) {
+          files.load(model, meter::show);
+        }
+      } else if (config.lora() != null) {
+        try (var weights = StoredWeights.open(path)) {
+          weights.load(model, meter::show);
+        }
+      } else {
+        Path file = RunFolder.open(path).model();
+        var _ = TensorFile.load(file, model.storedParameters(), meter::show);
       }
-    } else if (config.lora() != null) {
-      try (var weights = StoredWeights.open(path)) {
-        weights.load(model);
-      }
-    } else {
-      var _ = model.load(RunFolder.open(path).model());
     }
+  }
+
+  /// A bar for a load of all parameters of `model`.
+  @MustBeClosed
+  static Meter loading(Gpt model, Output output) {
+    return new Meter(output, "loading", model.parameterCount());
   }
 
   /// Gives `model` the values in the files for training to go on with: the adapters beside the
   /// weights that they adapt.
   ///
   /// @throws IOException if they are corrupt or not of this model
-  void loadToTrain(Gpt model) throws IOException {
+  void loadToTrain(Gpt model, Output output) throws IOException {
     LoraConfig lora = config.lora();
     if (lora == null) {
-      load(model);
+      load(model, output);
       return;
     }
     RunFolder folder = RunFolder.open(path);
-    try (var base = StoredWeights.openBase(folder, lora)) {
-      base.load(model);
+    try (var base = StoredWeights.openBase(folder, lora);
+        var meter = loading(model, output)) {
+      base.load(model, meter::show);
     }
     Weights zeros = Weights.zeros(model.backend(), config.training().seed());
     Lora.apply(model, lora.options(), zeros, model.generator());

@@ -106,7 +106,7 @@ final class EvalCommand extends Command {
 
   private void evaluate(Checkpoint from, OrderedBatches batches, boolean known) throws IOException {
     try (var opened = computing.open(output.err());
-        Gpt model = from.model(opened, computing.precision)) {
+        Gpt model = from.model(opened, computing.precision, output)) {
       print(Evaluation.of(model, batches), known);
     }
   }

@@ -133,7 +133,7 @@ final class GenerateCommand extends Command {
     }
     PrintStream out = output.out();
     try (var opened = computing.open(output.err());
-        Gpt model = from.model(opened, computing.precision)) {
+        Gpt model = from.model(opened, computing.precision, output)) {
       List<StringBuilder> texts = new ArrayList<>(); // of the samples behind the first
       List<StopStrings> ends = new ArrayList<>();
       for (int i = 0; i < samples; i++) {

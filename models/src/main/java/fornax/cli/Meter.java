@@ -2,12 +2,16 @@ package fornax.cli;
 
 import java.io.PrintStream;
 import java.util.Locale;
+import me.tongfei.progressbar.ProgressBar;
+import me.tongfei.progressbar.ProgressBarBuilder;
+import me.tongfei.progressbar.ProgressState;
+import org.jspecify.annotations.Nullable;
 
 /// How far one long piece of work is: a bar on one line of a terminal, and elsewhere a line every
-/// ten seconds.
+/// ten seconds. Of what is done at once nothing is seen.
 final class Meter implements AutoCloseable {
-  private static final String CLEAR_LINE = "\r\u001b[K";
-  private static final long REDRAW_NANOS = 200_000_000L;
+  private static final int REDRAW_MILLIS = 200;
+  private static final long LATE_NANOS = 200_000_000L;
   private static final long QUIET_NANOS = 10_000_000_000L;
   private static final int WIDEST_BAR = 40;
 
@@ -17,7 +21,7 @@ final class Meter implements AutoCloseable {
   private final long all;
   private final long start = System.nanoTime();
   private long last = start;
-  private boolean drawn;
+  private @Nullable ProgressBar bar;
 
   /// @param what the work, such as `reading`
   /// @param all the end of [#show]'s numbers; 0: not known
@@ -30,37 +34,54 @@ final class Meter implements AutoCloseable {
 
   /// Stands at `done` of all.
   void show(long done) {
+    ProgressBar drawn = bar;
+    if (drawn != null) {
+      var _ = drawn.stepTo(done);
+      return;
+    }
     long now = System.nanoTime();
-    if (all > 0 && now - last >= (columns > 0 ? REDRAW_NANOS : QUIET_NANOS)) {
+    if (all > 0 && columns > 0 && now - start >= LATE_NANOS) {
+      bar =
+          new ProgressBarBuilder()
+              .setInitialMax(all)
+              .setUpdateIntervalMillis(REDRAW_MILLIS)
+              .setRenderer(this::render)
+              .setConsumer(new TerminalLine(err, columns - 1))
+              .build()
+              .stepTo(done);
+    } else if (all > 0 && columns == 0 && now - last >= QUIET_NANOS) {
       last = now;
-      double share = Math.min(1, (double) done / all);
-      String line = line(share, share > 0 ? (now - start) / 1e9 * (1 - share) / share : 0);
-      if (columns > 0) {
-        drawn = true;
-        err.print(CLEAR_LINE + line.substring(0, Math.min(line.length(), columns - 1)));
-        err.flush();
-      } else {
-        err.println(line);
-      }
+      err.println(line(done, ""));
     }
   }
 
-  private String line(double share, double secondsLeft) {
-    int filled = (int) (WIDEST_BAR * share);
-    String bar = columns > 0 ? " " + "━".repeat(filled) + "─".repeat(WIDEST_BAR - filled) : "";
-    return what
-        + bar
-        + String.format(Locale.ROOT, " %3.0f %%  ", 100 * share)
-        + Progress.clock(secondsLeft)
-        + " left";
+  private String render(ProgressState state, int columns) {
+    int filled = (int) (WIDEST_BAR * share(state.getCurrent()));
+    String line =
+        line(state.getCurrent(), " " + "━".repeat(filled) + "─".repeat(WIDEST_BAR - filled));
+    return line.substring(0, Math.min(line.length(), columns));
+  }
+
+  private double share(long done) {
+    return Math.min(1, (double) done / all);
+  }
+
+  private String line(long done, String bar) {
+    double share = share(done);
+    double seconds = (System.nanoTime() - start) / 1e9;
+    String left = share > 0 ? Progress.clock(seconds * (1 - share) / share) + " left" : "";
+    return String.format(Locale.ROOT, "%s%s %3.0f %%  %s", what, bar, 100 * share, left);
   }
 
   /// Leaves the terminal's line empty.
   @Override
   public void close() {
-    if (drawn) {
-      err.print(CLEAR_LINE);
-      err.flush();
+    if (bar != null) {
+      bar.close();
+      synchronized (err) {
+        err.print(TerminalLine.CLEAR);
+        err.flush();
+      }
     }
   }
 }

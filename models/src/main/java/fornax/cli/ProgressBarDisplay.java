@@ -4,12 +4,10 @@ import java.io.PrintStream;
 import java.util.Locale;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
-import me.tongfei.progressbar.ProgressBarConsumer;
 import me.tongfei.progressbar.ProgressState;
 
 /// For a terminal: one line that is drawn over itself a few times a second.
 final class ProgressBarDisplay implements Progress {
-  private static final String CLEAR_LINE = "\r\u001b[K";
   private static final int UPDATE_MILLIS = 200;
   private static final int WIDEST_BAR = 40;
   private static final int NARROWEST_BAR = 5;
@@ -27,7 +25,7 @@ final class ProgressBarDisplay implements Progress {
             .setInitialMax(steps)
             .setUpdateIntervalMillis(UPDATE_MILLIS)
             .setRenderer(this::render)
-            .setConsumer(new Line(columns - 1))
+            .setConsumer(new TerminalLine(err, columns - 1))
             .build();
   }
 
@@ -40,7 +38,7 @@ final class ProgressBarDisplay implements Progress {
   @Override
   public void note(String text) {
     synchronized (err) {
-      err.print(CLEAR_LINE);
+      err.print(TerminalLine.CLEAR);
       err.println(text);
     }
     bar.refresh();
@@ -71,31 +69,5 @@ final class ProgressBarDisplay implements Progress {
     line.append(figures);
     line.setLength(Math.min(line.length(), Math.max(0, columns)));
     return line.toString();
-  }
-
-  /// Draws over the line that was drawn before.
-  private final class Line implements ProgressBarConsumer {
-    private final int columns;
-
-    Line(int columns) {
-      this.columns = columns;
-    }
-
-    @Override
-    public int getMaxRenderedLength() {
-      return columns;
-    }
-
-    @Override
-    public void accept(String rendered) {
-      synchronized (err) {
-        err.print(CLEAR_LINE + rendered);
-        err.flush();
-      }
-    }
-
-    /// The library calls this unless the display was very short; see the display's own.
-    @Override
-    public void close() {}
   }
 }

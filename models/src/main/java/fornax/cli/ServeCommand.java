@@ -109,7 +109,7 @@ final class ServeCommand extends Command {
     Checkpoint from = Checkpoint.open(required(checkpoint));
     String shown = or(name, String.valueOf(required(checkpoint).toRealPath().getFileName()));
     try (var opened = computing.open(output.err());
-        Gpt model = from.model(opened, computing.precision);
+        Gpt model = from.model(opened, computing.precision, output);
         var server = listen(model, from, shown, options);
         var _ = new Interrupt(output.err(), "stopping...", server::close)) {
       output

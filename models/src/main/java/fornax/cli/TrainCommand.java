@@ -298,11 +298,12 @@ final class TrainCommand extends Command {
     output.err().println("from: " + start.path());
     Lora.Options lora = tuning.lora(from);
     if (lora == null) {
-      start.load(gpt);
+      start.load(gpt, output);
       return null;
     }
-    try (var base = StoredWeights.open(start.path())) {
-      base.load(gpt);
+    try (var base = StoredWeights.open(start.path());
+        var meter = Checkpoint.loading(gpt, output)) {
+      base.load(gpt, meter::show);
       // Other numbers than the ones that the weights began with.
       Lora.apply(gpt, lora, Weights.on(gpt.backend(), ~seed), gpt.generator());
       return new LoraConfig(
@@ -396,7 +397,7 @@ final class TrainCommand extends Command {
       safety.apply(opened.backend());
       requireMemory(opened, config.model(), config.lora() != null);
       try (var gpt = new Gpt(config.model(), Weights.zeros(opened.backend(), options.seed()))) {
-        from.loadToTrain(gpt);
+        from.loadToTrain(gpt, output);
         try (var trainer = new Trainer(gpt, material.data(), options)) {
           safety.apply(trainer);
           trainer.resume(state.training(), Checkpoints.optimizer(newest));

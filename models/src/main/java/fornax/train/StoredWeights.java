@@ -25,6 +25,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.SequencedMap;
 import java.util.TreeMap;
+import java.util.function.LongConsumer;
 
 /// A [Gpt]'s weights in the files of a run, of one of its checkpoints, or of a Hugging Face model.
 /// Those of a run that trained adapters are its base's, with the adapters merged.
@@ -300,7 +301,15 @@ public final class StoredWeights implements AutoCloseable {
   ///
   /// @throws IOException if a weight is missing, of another shape, or cannot be read
   public void load(Gpt model) throws IOException {
+    load(model, _ -> {});
+  }
+
+  /// The same, with `loaded` told after each tensor how many elements have been read.
+  ///
+  /// @throws IOException likewise
+  public void load(Gpt model, LongConsumer loaded) throws IOException {
     Map<String, Tensor> adapters = model.adapters();
+    long elements = 0;
     try {
       for (Map.Entry<String, Tensor> entry : model.storedParameters().entrySet()) {
         if (adapters.containsKey(entry.getKey())) {
@@ -318,6 +327,8 @@ public final class StoredWeights implements AutoCloseable {
                   + entry.getValue().shape());
         }
         TensorFile.upload(stored, entry.getValue());
+        elements += stored.shape().elements();
+        loaded.accept(elements);
       }
     } catch (UncheckedIOException e) {
       throw e.getCause();

@@ -174,7 +174,7 @@ class FineTuneTest {
         var files = HuggingFaceFolder.open(exported);
         var merged = files.model(backend);
         var unmerged = new Gpt(files.config(), Weights.zeros(backend, 0))) {
-      Checkpoint.open(adapted).loadToTrain(unmerged);
+      Checkpoint.open(adapted).loadToTrain(unmerged, new Output(System.out, System.err, () -> 0));
       assertEquals(16, unmerged.adapters().size());
       assertArrayEquals(logits(unmerged), logits(merged), 1e-5f);
     }

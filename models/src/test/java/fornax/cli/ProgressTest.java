@@ -71,6 +71,22 @@ class ProgressTest {
   }
 
   @Test
+  void meter_isSeenWhenWorkIsLong_andLeavesTheLineEmpty() throws InterruptedException {
+    var bytes = new ByteArrayOutputStream();
+    try (var err = new PrintStream(bytes, true, StandardCharsets.UTF_8);
+        var meter = new Meter(new Output(err, err, () -> 80), "loading", 1000)) {
+      meter.show(100);
+      assertEquals(0, bytes.size());
+      Thread.sleep(201);
+      meter.show(500);
+    }
+    String text = bytes.toString(StandardCharsets.UTF_8);
+    assertTrue(text.contains("\r\u001b[Kloading ━"), text);
+    assertTrue(text.contains("─  50 %  0:00 left"), text);
+    assertTrue(text.endsWith("\r\u001b[K"), text);
+  }
+
+  @Test
   void lines_areForMilestones() {
     var bytes = new ByteArrayOutputStream();
     try (var err = new PrintStream(bytes, true, StandardCharsets.UTF_8);

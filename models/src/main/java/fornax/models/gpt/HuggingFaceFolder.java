@@ -27,6 +27,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
+import java.util.function.LongConsumer;
 import java.util.regex.Pattern;
 
 /// A folder of GPT-2 weights as Hugging Face publishes them: `config.json` with
@@ -172,16 +173,27 @@ public final class HuggingFaceFolder implements AutoCloseable {
   /// @throws IllegalArgumentException if it is of another size
   /// @throws IOException if a value cannot be read
   public void load(Gpt model) throws IOException {
+    load(model, _ -> {});
+  }
+
+  /// The same, with `loaded` told after each tensor how many elements have been read.
+  ///
+  /// @throws IllegalArgumentException likewise
+  /// @throws IOException likewise
+  public void load(Gpt model, LongConsumer loaded) throws IOException {
     if (!HuggingFaceNames.shapes(model.config()).equals(HuggingFaceNames.shapes(config))) {
       throw new IllegalArgumentException(
           "load: model of another size; got " + model.config() + "; need " + config);
     }
+    long elements = 0;
     for (Map.Entry<String, Tensor> entry : model.storedParameters().entrySet()) {
       HostTensor stored = tensors.get(entry.getKey());
       if (stored == null) {
         throw new AssertionError(entry.getKey());
       }
       TensorFile.upload(stored, entry.getValue());
+      elements += stored.shape().elements();
+      loaded.accept(elements);
     }
   }
 
