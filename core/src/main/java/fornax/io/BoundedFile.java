@@ -24,8 +24,11 @@ public final class BoundedFile {
     return Files.readAllBytes(file);
   }
 
+  /// Makes sure that `file` is one, and not a folder, a pipe or a device.
+  ///
   /// @param need what should be there
-  static void requireRegular(Path file, String need) throws IOException {
+  /// @throws IOException if it is missing or something else
+  public static void requireRegular(Path file, String need) throws IOException {
     if (Files.isRegularFile(file)) {
       return;
     }

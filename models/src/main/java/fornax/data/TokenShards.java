@@ -4,6 +4,8 @@ import com.fasterxml.jackson.core.JacksonException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.google.errorprone.annotations.MustBeClosed;
+import fornax.io.BoundedFile;
+import fornax.io.CorruptFileException;
 import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -18,6 +20,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Objects;
 import java.util.zip.CRC32C;
 import org.jspecify.annotations.Nullable;
@@ -26,6 +29,8 @@ import org.jspecify.annotations.Nullable;
 /// numbers in little-endian order, and `index.json` with their lengths and checksums.
 public final class TokenShards implements TokenSequence, AutoCloseable {
   static final long SHARD = 1L << 28; // tokens; half a gigabyte of 16 bits
+  private static final long MOST_SHARD = Long.MAX_VALUE / Integer.BYTES;
+  private static final long MAX_INDEX_BYTES = 1 << 20; // some 50,000 shards
 
   private static final JsonMapper JSON =
       JsonMapper.builder()
@@ -47,14 +52,24 @@ public final class TokenShards implements TokenSequence, AutoCloseable {
   ///
   /// @param shardTokens of each shard but the last
   /// @param checksums the shards' CRC-32C
-  private record Index(long tokens, int bytesPerToken, long shardTokens, List<Long> checksums) {}
+  private record Index(long tokens, int bytesPerToken, long shardTokens, List<Long> checksums) {
+    private Index {
+      boolean sized = tokens >= 0 && shardTokens >= 1 && shardTokens <= MOST_SHARD;
+      if (!sized
+          || bytesPerToken != Short.BYTES && bytesPerToken != Integer.BYTES
+          || checksums.size() != Math.ceilDiv(tokens, shardTokens)
+          || checksums.contains(null)) {
+        throw new IllegalArgumentException("sizes that do not fit one another");
+      }
+    }
+  }
 
   private TokenShards(Index index) {
     this.index = index;
   }
 
   private static String name(int shard) {
-    return "tokens-%05d.bin".formatted(shard);
+    return String.format(Locale.ROOT, "tokens-%05d.bin", shard);
   }
 
   /// Maps the files that a [Writer] left in `folder`, after a look at their checksums.
@@ -63,13 +78,8 @@ public final class TokenShards implements TokenSequence, AutoCloseable {
   @MustBeClosed
   @SuppressWarnings("MustBeClosedChecker") // closed here or by the caller
   public static TokenShards open(Path folder) throws IOException {
-    Index index;
-    try {
-      index = JSON.readValue(Files.readAllBytes(folder.resolve(INDEX)), Index.class);
-    } catch (JacksonException | NoSuchFileException e) {
-      throw damaged(folder, INDEX, e);
-    }
-    var all = new TokenShards(Objects.requireNonNull(index));
+    Index index = readIndex(folder);
+    var all = new TokenShards(index);
     try {
       for (int i = 0; i < index.checksums().size(); i++) {
         all.map(folder, i);
@@ -81,9 +91,22 @@ public final class TokenShards implements TokenSequence, AutoCloseable {
     }
   }
 
+  private static Index readIndex(Path folder) throws IOException {
+    try {
+      byte[] json = BoundedFile.read(folder.resolve(INDEX), MAX_INDEX_BYTES);
+      Index index = JSON.readValue(json, Index.class);
+      if (index != null) { // as the text "null" is
+        return index;
+      }
+    } catch (JacksonException | NoSuchFileException | CorruptFileException e) {
+      throw damaged(folder, INDEX, e);
+    }
+    throw damaged(folder, INDEX, null);
+  }
+
   private void map(Path folder, int shard) throws IOException {
     long tokens = Math.min(index.shardTokens(), index.tokens() - shard * index.shardTokens());
-    try (var file = FileChannel.open(folder.resolve(name(shard)), StandardOpenOption.READ)) {
+    try (var file = openShard(folder.resolve(name(shard)))) {
       MemorySegment bytes = file.map(FileChannel.MapMode.READ_ONLY, 0, file.size(), arena);
       if (bytes.byteSize() != tokens * index.bytesPerToken()
           || checksum(bytes) != index.checksums().get(shard)) {
@@ -93,6 +116,11 @@ public final class TokenShards implements TokenSequence, AutoCloseable {
     } catch (NoSuchFileException e) {
       throw damaged(folder, name(shard), e);
     }
+  }
+
+  private static FileChannel openShard(Path file) throws IOException {
+    BoundedFile.requireRegular(file, "a file of tokens");
+    return FileChannel.open(file, StandardOpenOption.READ);
   }
 
   private static long checksum(MemorySegment bytes) {

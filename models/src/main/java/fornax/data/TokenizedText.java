@@ -5,8 +5,7 @@ import fornax.backend.Settings;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.DirectoryNotEmptyException;
-import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -139,8 +138,10 @@ public final class TokenizedText implements AutoCloseable {
     try (var unfinished = UnfinishedFolder.in(cache)) {
       write(text, tokenizer, unfinished.path(), progress);
       Path _ = Files.move(unfinished.path(), folder, StandardCopyOption.ATOMIC_MOVE);
-    } catch (FileAlreadyExistsException | DirectoryNotEmptyException _) {
-      // another program was faster
+    } catch (FileSystemException e) {
+      if (!Files.isDirectory(folder)) {
+        throw e;
+      } // else another program was faster; which exception that is depends on the system
     }
   }
 

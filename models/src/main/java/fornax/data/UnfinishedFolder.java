@@ -4,6 +4,7 @@ import com.google.errorprone.annotations.MustBeClosed;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
+import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
@@ -71,6 +72,8 @@ final class UnfinishedFolder implements AutoCloseable {
     try {
       held = channel.tryLock() != null && Files.exists(file);
       return held ? channel : null;
+    } catch (OverlappingFileLockException _) {
+      return null; // another thread of this process is at it
     } finally {
       if (!held) {
         channel.close();

@@ -8,12 +8,15 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import fornax.train.RunConfig;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.function.Function;
+import java.util.function.LongConsumer;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -108,6 +111,41 @@ class TokenizedTextTest {
     read(TextStream.of(List.of(file + "")), _ -> new Gpt2Tokenizer(), options);
     assertEquals(3, kept().size());
     assertTrue(encoded[0] > once);
+  }
+
+  /// While one program makes the tokens another does: whichever is later takes the other's.
+  @Test
+  void twoProgramsAtOnce_shareTheFiles() throws IOException {
+    Path file = Files.writeString(folder.resolve("text"), "the cat sat.\n".repeat(SHORT));
+    var stream = TextStream.of(List.of(file + ""));
+    boolean[] other = {false};
+    LongConsumer meanwhile =
+        _ -> {
+          if (!other[0]) {
+            other[0] = true;
+            try {
+              read(stream, TokenizedTextTest::characters, cached());
+            } catch (IOException e) {
+              throw new UncheckedIOException(e);
+            }
+          }
+        };
+    read(stream, TokenizedTextTest::characters, cached().withProgress(_ -> {}, meanwhile));
+    assertTrue(other[0]);
+    assertEquals(1, kept().size()); // nothing unfinished beside it
+  }
+
+  @Test
+  void filesHaveTheSameNamesInEveryLocale() throws IOException {
+    Locale before = Locale.getDefault();
+    Locale.setDefault(Locale.forLanguageTag("ar-EG-u-nu-arab"));
+    try (var writer = new TokenShards.Writer(folder, 9, 2)) {
+      writer.write(new int[] {1, 2, 3});
+      writer.finish();
+    } finally {
+      Locale.setDefault(before);
+    }
+    assertTrue(Files.exists(folder.resolve("tokens-00001.bin")));
   }
 
   @Test
