@@ -8,6 +8,7 @@ import fornax.tensor.NonFiniteException;
 import fornax.train.NonFiniteLossException;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.io.UncheckedIOException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
@@ -52,6 +53,9 @@ final class Errors {
   /// Prints an error in doing it, and returns the exit code that goes with it.
   @CanIgnoreReturnValue
   static int report(PrintStream err, Throwable error, boolean verbose) {
+    if (error instanceof UncheckedIOException && error.getCause() instanceof IOException fault) {
+      return report(err, fault, verbose);
+    }
     boolean users =
         error instanceof UserException
             || error instanceof DeviceException

@@ -33,6 +33,7 @@ import java.util.function.LongConsumer;
 /// Opening reads no weights: files are mapped, and a weight is merged when it is asked for.
 public final class StoredWeights implements AutoCloseable {
   private static final int MOST_BASES = 16; // adapters of adapters of ...
+  private static final int MOST_SHOWN = 500; // characters of a path in a message
 
   private final Path path;
   private final GptConfig config;
@@ -179,10 +180,14 @@ public final class StoredWeights implements AutoCloseable {
       throw new IOException(
           run
               + ": the weights that its adapters belong to are gone; got no folder "
-              + said
+              + shown(lora.base())
               + "; need it there, or beside the run");
     }
     return beside;
+  }
+
+  private static String shown(String path) {
+    return path.length() <= MOST_SHOWN ? path : path.substring(0, MOST_SHOWN) + "...";
   }
 
   private void requireSha256(LoraConfig lora, RunFolder run) throws IOException {
