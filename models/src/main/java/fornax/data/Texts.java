@@ -13,6 +13,7 @@ import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import javax.xml.stream.XMLInputFactory;
 import javax.xml.stream.XMLStreamConstants;
 import javax.xml.stream.XMLStreamException;
@@ -159,8 +160,13 @@ public final class Texts {
 
   static DataException notUtf8(String name, byte value, long offset) {
     return new DataException(
-        "data: %s is not UTF-8: byte 0x%02X at offset %d; need a UTF-8 text; try iconv -t UTF-8"
-            .formatted(name, value & 0xff, offset));
+        String.format(
+            Locale.ROOT,
+            "data: %s is not UTF-8: byte 0x%02X at offset %d; need a UTF-8 text; try iconv -t"
+                + " UTF-8",
+            name,
+            value & 0xff,
+            offset));
   }
 
   /// Moves `in`, which stands at a file's first byte, behind a byte order mark.

@@ -1,8 +1,10 @@
 package fornax.train;
 
 import com.google.errorprone.annotations.MustBeClosed;
+import fornax.io.BoundedFile;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Set;
@@ -53,8 +55,11 @@ public final class RunLock implements AutoCloseable {
   }
 
   private static @Nullable RunLock tryLock(Path folder) throws IOException {
-    FileChannel file =
-        FileChannel.open(folder.resolve(FILE), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+    Path path = folder.resolve(FILE);
+    if (Files.exists(path)) {
+      BoundedFile.requireRegular(path, "a file .lock, or none"); // a pipe would keep us waiting
+    }
+    FileChannel file = FileChannel.open(path, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
     if (file.tryLock() != null) {
       return new RunLock(file, folder);
     }

@@ -12,6 +12,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Clock;
+import java.util.Locale;
 import java.util.Map;
 import java.util.zip.CRC32C;
 
@@ -48,7 +49,9 @@ public final class TensorBoardLog implements AutoCloseable {
   @SuppressWarnings("MustBeClosedChecker") // the channel closes with the result
   static TensorBoardLog start(Path folder, int step, Clock clock) throws IOException {
     Path _ = Files.createDirectories(folder);
-    Path path = folder.resolve("events.out.tfevents.%010d.fornax".formatted(clock.millis() / 1000));
+    long seconds = clock.millis() / 1000;
+    Path path =
+        folder.resolve(String.format(Locale.ROOT, "events.out.tfevents.%010d.fornax", seconds));
     for (int number = 1; Files.exists(path); number++) {
       path = folder.resolve(path.getFileName() + "." + number);
     }

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeFalse;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -227,6 +228,24 @@ class RunFolderTest {
     try (var _ = run.lock()) {
       RunFolder again = RunFolder.at(run.path()); // the lock's file is no other file
       assertEquals(run.path(), again.path());
+    }
+  }
+
+  @Test
+  void lock_isAFileAndNothingElse() throws IOException, InterruptedException {
+    var run = RunFolder.at(folder.resolve("piped"));
+    Path lock = run.path().resolve(".lock");
+    Process made = new ProcessBuilder("mkfifo", lock.toString()).start();
+    assumeTrue(made.waitFor() == 0, "no mkfifo here");
+    assertMessage(assertThrows(RunFolderException.class, run::lock), "a pipe", "need a file .lock");
+    Files.delete(lock);
+    Path _ = Files.createDirectory(lock);
+    assertMessage(
+        assertThrows(RunFolderException.class, run::lock), "a folder", "need a file .lock");
+    Files.delete(lock);
+    Path _ = Files.write(lock, new byte[] {1, 2, 3}); // whatever is in it
+    try (var _ = run.lock()) {
+      assertEquals(3, Files.size(lock));
     }
   }
 }
