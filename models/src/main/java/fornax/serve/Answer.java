@@ -9,11 +9,13 @@ import org.jspecify.annotations.Nullable;
 /// How a completion's texts go to the client.
 abstract class Answer implements Completion.Listener {
   final HttpExchange exchange;
+  final Patience patience;
   final Completion completion;
   private @Nullable OutputStream out;
 
-  Answer(HttpExchange exchange, Completion completion) {
+  Answer(HttpExchange exchange, Patience patience, Completion completion) {
     this.exchange = exchange;
+    this.patience = patience;
     this.completion = completion;
   }
 
@@ -24,8 +26,12 @@ abstract class Answer implements Completion.Listener {
 
   /// Sends `text` at once, and before the first the headers.
   ///
-  /// @throws IOException if the client is gone
+  /// @throws IOException if the client is gone, or takes nothing
   void write(String text) throws IOException {
+    patience.during(() -> writeNow(text));
+  }
+
+  private void writeNow(String text) throws IOException {
     OutputStream to = out;
     if (to == null) {
       exchange.getResponseHeaders().set("Content-Type", type());

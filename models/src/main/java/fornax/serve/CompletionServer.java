@@ -42,6 +42,7 @@ public final class CompletionServer implements AutoCloseable {
   private final ServerOptions options;
   private final boolean local;
   private final Semaphore places;
+  private final Patience patience;
   private final byte[] page;
   private final long started = System.currentTimeMillis() / 1000;
   private volatile boolean closing;
@@ -64,6 +65,7 @@ public final class CompletionServer implements AutoCloseable {
     this.options = options;
     context = gpt.config().context();
     places = new Semaphore(options.parallel() + options.queue());
+    patience = new Patience(options.patienceSeconds());
     page = resource("page.html");
     generator = new BatchedGenerator(gpt, options.parallel());
     InetAddress address = InetAddress.getByName(options.host());
@@ -109,52 +111,59 @@ public final class CompletionServer implements AutoCloseable {
     generator.close();
     http.stop(0);
     threads.shutdownNow();
+    patience.close();
   }
 
   // ---- requests
 
   private void handle(HttpExchange exchange) throws IOException {
-    try (exchange) {
-      try {
-        if (local) {
-          Http.requireOwnClient(exchange);
-        }
-        String path = exchange.getRequestURI().getPath();
-        switch (path) {
-          case "/" -> {
-            Http.requireMethod(exchange, "GET");
-            Http.sendPage(exchange, page);
-          }
-          case "/health" -> {
-            Http.requireMethod(exchange, "GET");
-            Http.send(exchange, 200, health());
-          }
-          case "/v1/models" -> {
-            Http.requireMethod(exchange, "GET");
-            ObjectNode list = JsonNodeFactory.instance.objectNode().put("object", "list");
-            var _ = list.putArray("data").add(modelObject());
-            Http.send(exchange, 200, list);
-          }
-          case "/v1/completions" -> {
-            Http.requireMethod(exchange, "POST");
-            complete(exchange);
-          }
-          default -> {
-            if (!path.equals("/v1/models/" + model)) {
-              throw new ApiException(
-                  404, null, "not_found", "no " + path + "; need /v1/completions or /v1/models");
-            }
-            Http.requireMethod(exchange, "GET");
-            Http.send(exchange, 200, modelObject());
-          }
-        }
-      } catch (ApiException e) {
-        Http.refuse(exchange, e);
-      } catch (CancellationException _) {
-        Http.refuse(exchange, closing());
-      } catch (InterruptedException _) {
-        Thread.currentThread().interrupt();
+    try {
+      answer(exchange);
+    } finally {
+      patience.during(exchange::close); // which may write the rest
+    }
+  }
+
+  private void answer(HttpExchange exchange) throws IOException {
+    try {
+      if (local) {
+        Http.requireOwnClient(exchange);
       }
+      String path = exchange.getRequestURI().getPath();
+      switch (path) {
+        case "/" -> {
+          Http.requireMethod(exchange, "GET");
+          patience.during(() -> Http.sendPage(exchange, page));
+        }
+        case "/health" -> {
+          Http.requireMethod(exchange, "GET");
+          patience.during(() -> Http.send(exchange, 200, health()));
+        }
+        case "/v1/models" -> {
+          Http.requireMethod(exchange, "GET");
+          ObjectNode list = JsonNodeFactory.instance.objectNode().put("object", "list");
+          var _ = list.putArray("data").add(modelObject());
+          patience.during(() -> Http.send(exchange, 200, list));
+        }
+        case "/v1/completions" -> {
+          Http.requireMethod(exchange, "POST");
+          complete(exchange);
+        }
+        default -> {
+          if (!path.equals("/v1/models/" + model)) {
+            throw new ApiException(
+                404, null, "not_found", "no " + path + "; need /v1/completions or /v1/models");
+          }
+          Http.requireMethod(exchange, "GET");
+          patience.during(() -> Http.send(exchange, 200, modelObject()));
+        }
+      }
+    } catch (ApiException e) {
+      patience.during(() -> Http.refuse(exchange, e));
+    } catch (CancellationException _) {
+      patience.during(() -> Http.refuse(exchange, closing()));
+    } catch (InterruptedException _) {
+      Thread.currentThread().interrupt();
     }
   }
 
@@ -202,8 +211,8 @@ public final class CompletionServer implements AutoCloseable {
       var completion = new Completion(request, tokenizer, model);
       Answer answer =
           request.stream()
-              ? new StreamedAnswer(exchange, completion, request.usage())
-              : new WholeAnswer(exchange, completion);
+              ? new StreamedAnswer(exchange, patience, completion, request.usage())
+              : new WholeAnswer(exchange, patience, completion);
       try {
         completion.run(generator, answer);
         answer.end();

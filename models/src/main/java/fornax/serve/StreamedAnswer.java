@@ -9,8 +9,8 @@ import java.io.IOException;
 final class StreamedAnswer extends Answer {
   private final boolean usage;
 
-  StreamedAnswer(HttpExchange exchange, Completion completion, boolean usage) {
-    super(exchange, completion);
+  StreamedAnswer(HttpExchange exchange, Patience patience, Completion completion, boolean usage) {
+    super(exchange, patience, completion);
     this.usage = usage;
   }
 

@@ -12,8 +12,8 @@ final class WholeAnswer extends Answer {
   private final String[] reasons;
   private long lastSign = System.nanoTime();
 
-  WholeAnswer(HttpExchange exchange, Completion completion) {
-    super(exchange, completion);
+  WholeAnswer(HttpExchange exchange, Patience patience, Completion completion) {
+    super(exchange, patience, completion);
     texts = new StringBuilder[completion.choices()];
     reasons = new String[texts.length];
     Arrays.setAll(texts, _ -> new StringBuilder());
@@ -53,7 +53,7 @@ final class WholeAnswer extends Answer {
     if (begun()) {
       write(json.toString());
     } else {
-      Http.send(exchange, 200, json);
+      patience.during(() -> Http.send(exchange, 200, json));
     }
   }
 

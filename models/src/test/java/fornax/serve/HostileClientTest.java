@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.Socket;
+import java.net.SocketTimeoutException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -154,5 +155,56 @@ class HostileClientTest {
         socket.close();
       }
     }
+  }
+
+  /// Each asks for 13 MB, takes all places, and reads nothing.
+  @Test
+  void clientsThatNeverRead_areHungUpOn() throws IOException, InterruptedException {
+    var options = ServerOptions.DEFAULT.withLimits(2, 2, 100, 1 << 20).withPatience(1);
+    String body =
+        "{\"prompt\":\""
+            + "a".repeat(200_000)
+            + "\",\"n\":64,\"echo\":true,\"max_tokens\":1,\"stream\":";
+    List<Socket> stuck = new ArrayList<>();
+    try (var other = new Served(options)) {
+      try {
+        for (int i = 0; i < 4; i++) {
+          String text = body + (i % 2 == 0) + "}";
+          Socket socket = new Socket(InetAddress.getLoopbackAddress(), other.port());
+          stuck.add(socket);
+          String head = POST + JSON + "Content-Length: " + text.length() + "\r\n\r\n";
+          socket.getOutputStream().write((head + text).getBytes(ISO_8859_1));
+        }
+        while (other.health().path("requests").asInt() < 4) {
+          Thread.sleep(5);
+        }
+        assertEquals(503, other.post("{\"prompt\":\"a\",\"max_tokens\":3}").statusCode());
+        other.awaitIdle();
+        assertEquals(200, other.post("{\"prompt\":\"a\",\"max_tokens\":3}").statusCode());
+        for (Socket socket : stuck) {
+          socket.setSoTimeout(10_000);
+          assertTrue(bytesLeft(socket) < 13_000_000);
+        }
+      } finally {
+        for (Socket socket : stuck) {
+          socket.close();
+        }
+      }
+    }
+  }
+
+  private static long bytesLeft(Socket socket) {
+    long bytes = 0;
+    byte[] block = new byte[1 << 16];
+    try {
+      for (int n = 0; n >= 0; n = socket.getInputStream().read(block)) {
+        bytes += n;
+      }
+    } catch (SocketTimeoutException e) {
+      throw new AssertionError("still open", e);
+    } catch (IOException _) {
+      return bytes; // reset
+    }
+    return bytes;
   }
 }
