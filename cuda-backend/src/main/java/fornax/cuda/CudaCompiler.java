@@ -2,12 +2,8 @@ package fornax.cuda;
 
 import fornax.backend.DeviceException;
 import fornax.backend.Settings;
-import fornax.io.AtomicFile;
 import java.io.IOException;
-import java.nio.channels.Channels;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
@@ -123,13 +119,14 @@ final class CudaCompiler {
   }
 
   private byte[] cached(Nvrtc compiler, KernelSource source, String architecture) {
-    Path file = CudaCache.folder("kernels").resolve(key(source, architecture));
+    var file = new KernelFile(CudaCache.folder("kernels"), key(source, architecture));
     try {
-      if (Files.exists(file)) {
-        return Files.readAllBytes(file);
+      byte[] kept = file.read();
+      if (kept != null) {
+        return kept;
       }
       byte[] code = compile(compiler, source, architecture, List.of()).code();
-      AtomicFile.replace(file, out -> Channels.newOutputStream(out).write(code));
+      file.write(code);
       return code;
     } catch (IOException e) {
       System.getLogger("fornax.cuda")

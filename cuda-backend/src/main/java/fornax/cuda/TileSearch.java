@@ -4,12 +4,16 @@ import fornax.backend.OutOfDeviceMemoryException;
 import fornax.backend.Settings;
 import fornax.cuda.TensorMatmul.Tile;
 import fornax.io.AtomicFile;
+import fornax.io.BoundedFile;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.function.ToLongFunction;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /// Which tile is fastest for a product on this card: each is timed once for each shape, and the
@@ -18,6 +22,8 @@ import org.jspecify.annotations.Nullable;
 final class TileSearch {
   private static final String FOLDER = "tiles";
   private static final int ROUNDS = 3;
+  private static final long MAX_BYTES = 1 << 22; // some 80,000 products
+  private static final Pattern LINE = Pattern.compile("([\\w-]{1,100}) (\\w{1,20})");
 
   private final CudaDevice device;
   private final boolean searches;
@@ -108,19 +114,28 @@ final class TileSearch {
 
   private void read(SortedMap<String, String> known) {
     Path file = file();
-    if (!Files.exists(file)) {
-      return;
-    }
     try {
-      for (String line : Files.readAllLines(file)) {
-        int space = line.indexOf(' ');
-        if (space > 0) {
-          known.put(line.substring(0, space), line.substring(space + 1));
-        }
-      }
+      known.putAll(read(file));
     } catch (IOException e) {
       warn(file, e);
     }
+  }
+
+  /// The names of tiles by products' keys, as far as lines of `file` are such.
+  ///
+  /// @throws IOException if it is there and cannot be read
+  static SortedMap<String, String> read(Path file) throws IOException {
+    SortedMap<String, String> known = new TreeMap<>();
+    if (Files.exists(file)) {
+      String text = new String(BoundedFile.read(file, MAX_BYTES), StandardCharsets.UTF_8);
+      for (String line : text.lines().toList()) {
+        Matcher parts = LINE.matcher(line);
+        if (parts.matches()) { // or a program or a hand has spoilt it: it is found anew
+          known.put(parts.group(1), parts.group(2));
+        }
+      }
+    }
+    return known;
   }
 
   // What another JVM has found meanwhile stays.

@@ -3,6 +3,7 @@ package fornax.cuda;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -11,6 +12,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -70,11 +72,29 @@ class CudaCompilerTest {
   void compile_takesFromTheCacheWhatItMadeBefore() throws IOException {
     CudaCompiler compiler = new CudaCompiler(Requirement.nvrtc(), 12090);
     byte[] first = compiler.ptx(SMALL, 80).bytes();
-    Path file = kernels().getFirst();
-    assertArrayEquals(first, Files.readAllBytes(file));
-    Files.writeString(file, "from the cache");
+    var file = new KernelFile(cache.resolve("kernels"), kernels().getFirst().getFileName() + "");
+    assertArrayEquals(first, file.read());
+    file.write("from the cache".getBytes(StandardCharsets.UTF_8));
     assertEquals(
         "from the cache", new String(compiler.ptx(SMALL, 80).bytes(), StandardCharsets.UTF_8));
+  }
+
+  @Test
+  void compile_makesAnewWhatIsDamagedInTheCache() throws IOException {
+    CudaCompiler compiler = new CudaCompiler(Requirement.nvrtc(), 12090);
+    byte[] first = compiler.ptx(SMALL, 80).bytes();
+    Path file = kernels().getFirst();
+    byte[] whole = Files.readAllBytes(file);
+    byte[] bent = whole.clone();
+    bent[whole.length - 1] ^= 1;
+    for (byte[] bytes : List.of(bent, Arrays.copyOf(whole, whole.length - 1), first, new byte[0])) {
+      Path _ = Files.write(file, bytes);
+      assertArrayEquals(first, compiler.ptx(SMALL, 80).bytes());
+      assertArrayEquals(whole, Files.readAllBytes(file));
+    }
+    Path other = Files.move(file, file.resolveSibling("small-compute_80-00"));
+    assertNull(
+        new KernelFile(cache.resolve("kernels"), other.getFileName() + "").read(), "another's");
   }
 
   @Test
