@@ -377,6 +377,44 @@ public abstract class BackendConformance {
     backend.memory().refuse(0);
   }
 
+  /// The same for a step of training: what it had is given back, and the next step is what it would
+  /// have been.
+  @Test
+  void trainingStep_survivesEveryFailedAllocation() {
+    // The reference backend's AdamW needs memory for each group of parameters.
+    float tolerance = device().equals("reference") ? 1 : 0;
+    float first;
+    float second;
+    try (var undisturbed = new TrainingStep(backend)) {
+      first = undisturbed.step();
+      second = undisturbed.step();
+    }
+    int failures = 0;
+    try (var training = new TrainingStep(backend)) {
+      assertEquals(first, training.step());
+      backend.synchronize();
+      long live = backend.memory().stats().live();
+      for (boolean passed = false; !passed; ) {
+        backend.memory().refuse(failures + 1);
+        try {
+          assertEquals(second, training.step(), tolerance, failures + " failures");
+          passed = true;
+        } catch (OutOfDeviceMemoryException _) {
+          failures++;
+          backend.synchronize();
+          assertEquals(
+              live,
+              backend.memory().stats().live(),
+              () -> "left behind: " + String.join("\n", backend.memory().leaks()));
+        }
+        assertTrue(failures < 1000, "a step never passes");
+      }
+    } finally {
+      backend.memory().refuse(0);
+    }
+    assertTrue(failures > 20, "only " + failures + " allocations failed");
+  }
+
   // ---- numerics
 
   @Test
