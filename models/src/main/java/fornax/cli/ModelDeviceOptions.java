@@ -40,9 +40,21 @@ final class ModelDeviceOptions {
       description = MatmulOption.DESCRIPTION)
   @Nullable CpuMatmul matmul;
 
+  @Option(
+      names = "--memory-limit",
+      paramLabel = "BYTES",
+      order = 54,
+      converter = SafetyOptions.Bytes.class,
+      description = SafetyOptions.LIMIT_DESCRIPTION)
+  @Nullable Long memoryLimit;
+
   /// Opens the device; see [OpenDevice#open].
   @MustBeClosed
   OpenDevice open(PrintStream err) {
-    return OpenDevice.open(device, threads, matmul, false, err);
+    OpenDevice opened = OpenDevice.open(device, threads, matmul, false, err);
+    if (memoryLimit != null) {
+      opened.backend().memory().setLimit(memoryLimit);
+    }
+    return opened;
   }
 }

@@ -10,6 +10,10 @@ import picocli.CommandLine.TypeConversionException;
 
 /// What training does when numbers or memory go wrong.
 final class SafetyOptions {
+  static final String LIMIT_DESCRIPTION =
+      "The most memory of the device to hold, such as 500m or 8g (powers of 1,024). Default: nine"
+          + " tenths of the machine's, or what the card has free.";
+
   @Option(
       names = "--check-numerics",
       order = 1,
@@ -33,9 +37,7 @@ final class SafetyOptions {
       paramLabel = "BYTES",
       order = 3,
       converter = Bytes.class,
-      description =
-          "The most memory of the device to hold, such as 500m or 8g (powers of 1,024). Default:"
-              + " nine tenths of the machine's, or what the card has free.")
+      description = LIMIT_DESCRIPTION)
   @Nullable Long memoryLimit;
 
   /// Tells the device and the trainer.

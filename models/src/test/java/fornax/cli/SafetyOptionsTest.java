@@ -66,4 +66,31 @@ class SafetyOptionsTest {
     assertTrue(result.err().contains("out of memory on cpu"), result.err());
     assertTrue(result.err().contains("--verbose shows who holds what"), result.err());
   }
+
+  @Test
+  void aSmallLimit_isKeptByCommandsThatDoNotTrain() throws IOException {
+    assertEquals(ExitCode.OK, train().code());
+    String run = folder.resolve("run").toString();
+    String text = folder.resolve("text.txt").toString();
+    for (String[] command :
+        new String[][] {
+          {"eval", "--checkpoint", run, "--data", text},
+          {"generate", "--checkpoint", run, "--prompt", "the", "--max-tokens", "5"}
+        }) {
+      for (String limit : new String[] {"18k", "1g"}) { // of 4,300 parameters
+        Cli.Result result =
+            Cli.run(
+                Stream.concat(
+                        Arrays.stream(command),
+                        Stream.of("--device", "cpu", "--memory-limit", limit))
+                    .toArray(String[]::new));
+        boolean enough = limit.equals("1g");
+        assertEquals(enough ? ExitCode.OK : ExitCode.BAD_INPUT, result.code(), result.err());
+        assertTrue(enough || result.err().contains("memory"), result.err());
+      }
+    }
+    Cli.Result refused = Cli.run("serve", "--checkpoint", run, "--memory-limit", "2k");
+    assertEquals(ExitCode.BAD_INPUT, refused.code(), refused.err());
+    assertTrue(refused.err().contains("memory"), refused.err());
+  }
 }
