@@ -50,6 +50,7 @@ final class ModelDeviceOptions {
 
   /// Opens the device; see [OpenDevice#open].
   @MustBeClosed
+  @SuppressWarnings("MustBeClosedChecker") // closed by the caller
   OpenDevice open(PrintStream err) {
     OpenDevice opened = OpenDevice.open(device, threads, matmul, false, err);
     if (memoryLimit != null) {
