@@ -12,7 +12,10 @@ public class AttentionBenchmark extends OpBenchmark {
   @Param({"12x4x64x32", "16x6x256x64", "4x12x64x64", "1x12x1024x64"})
   public String size;
 
+  private static final double DROPOUT = 0.2;
+
   private AttentionOptions options;
+  private AttentionOptions dropout;
   private NdArray q;
   private NdArray k;
   private NdArray v;
@@ -27,6 +30,8 @@ public class AttentionBenchmark extends OpBenchmark {
   void prepare() {
     long[] d = dims(size);
     options = AttentionOptions.of(true, 1 / Math.sqrt(d[3]));
+    NdArray state = below(Integer.MAX_VALUE, 4);
+    dropout = new AttentionOptions(true, options.scale(), DROPOUT, state, 0);
     NdArray qkv = normal(d[0], d[2], 3 * d[1], d[3]);
     q = heads(qkv, 0);
     k = heads(qkv, 1);
@@ -59,14 +64,27 @@ public class AttentionBenchmark extends OpBenchmark {
     done();
   }
 
-  /// Two products forward, five backward, and an exponential each; the causal half counts.
+  @Benchmark
+  public void forwardDropout() {
+    backend().attention(q, k, v, null, dropout, y, logSumExp);
+    done();
+  }
+
+  @Benchmark
+  public void backwardDropout() {
+    backend().attentionGradient(q, k, v, null, dropout, y, logSumExp, dy, dq, dk, dv);
+    done();
+  }
+
+  /// Two products forward, five backward, an exponential each, and a random word each where there
+  /// is dropout; the causal half counts.
   @Override
   Work work(String method) {
     long[] d = dims(size);
-    boolean forward = method.equals("forward");
+    boolean forward = method.startsWith("forward");
     double scores = d[0] * d[1] * d[2] * (d[2] + 1) / 2.0;
     double product = 2 * scores * d[3];
-    double exponentials = Work.EXP * scores;
-    return Work.products((forward ? 2 : 5) * product + exponentials, bytes(forward ? 4 : 8, d));
+    double others = Work.EXP * scores + (method.endsWith("Dropout") ? Work.WORD * scores : 0);
+    return Work.products((forward ? 2 : 5) * product + others, bytes(forward ? 4 : 8, d));
   }
 }

@@ -21,6 +21,9 @@ record Work(double flops, double bytes, long workingSet, Unit unit) {
   /// Of e^x: range reduction, a polynomial of degree 6, scaling; two to a multiply-add.
   static final double EXP = 20;
 
+  /// A word of Philox: a quarter of ten rounds of eight.
+  static final double WORD = 20;
+
   /// Of GELU in the tanh form: a cubic, an exponential, and a division, which costs about as much.
   static final double GELU = 2.5 * EXP;
 

@@ -658,6 +658,7 @@ public final class OpCases {
             .on(shape(2, 3, 13, 5), shape(2, 3, 7, 5), shape(2, 3, 7, 5), flags(2, 3, 13, 7))
             .on(shape(2, 3, 13, 5), shape(2, 3, 7, 5), shape(2, 3, 7, 5), flags(2, 1, 1, 7))
             .on(shape(1, 2, 33, 8), shape(1, 2, 33, 8), shape(1, 2, 33, 8), flags(33, 33))
+            .on(shape(1, 1, 35, 4), shape(1, 1, 261, 4), shape(1, 1, 261, 4), flags(35, 261))
             .on(
                 shape(1, 1, 5, 4),
                 shape(1, 1, 7, 4),
@@ -682,6 +683,23 @@ public final class OpCases {
                                 q, k, v, AttentionSpec.CAUSAL.withDropout(0.25, generator))))
             .on(shape(2, 3, 13, 5), shape(2, 3, 13, 5), shape(2, 3, 13, 5))
             .on(shape(1, 2, 33, 8), shape(1, 2, 33, 8), shape(1, 2, 33, 8))
+            .on(shape(1, 1, 35, 4), shape(1, 1, 261, 4), shape(1, 1, 261, 4))
+            .reducing(),
+        OpCase.ofAll(
+                "attention.maskedDropout",
+                4,
+                x ->
+                    random(
+                        x.get(0),
+                        generator ->
+                            Tensor.attention(
+                                x.get(0),
+                                x.get(1),
+                                x.get(2),
+                                AttentionSpec.FULL
+                                    .withMask(x.get(3))
+                                    .withDropout(0.25, generator))))
+            .on(shape(2, 2, 13, 5), shape(2, 2, 7, 5), shape(2, 2, 7, 5), flags(2, 1, 13, 7))
             .reducing(),
         OpCase.of("selfAttention", x -> Tensor.selfAttention(x, 3, AttentionSpec.CAUSAL))
             .on(shape(2, 13, 36), shape(1, 33, 72), shape(1, 1, 9), shape(2, 31, 36).sliced())

@@ -105,6 +105,7 @@ final class Attention {
   private enum Use {
     TILE,
     SCORES,
+    FILTER,
     WEIGHT_GRADIENTS,
     KEYS,
     KEYS_BY_WIDTH,
@@ -174,7 +175,16 @@ final class Attention {
         int rows = Math.clamp((long) args.visible(q + valid - 1), 0, needed);
         matmul.pack(queryPanel, 0, lanes, valid, width, args.q().byRows(), start(args.q(), q));
         product(keyPanels, needed, rows, queryPanel, 0, width, width, scores, 0);
-        loops.softmax(scores, rows, args.visible(q), args.scale(), inverse, logSumExp);
+        float scale = args.scale();
+        if (args.filter().masks()) {
+          float[] seen = mask(q, valid, 0, rows);
+          loops.select(scores, 0, seen, rows, scale, Float.NEGATIVE_INFINITY);
+          scale = 1;
+        }
+        loops.softmax(scores, rows, args.visible(q), scale, inverse, logSumExp);
+        if (args.filter().drops()) {
+          loops.multiply(scores, 0, dropout(q, valid, 0, rows), rows);
+        }
         product(valuePanels, valueWidth, valueWidth, scores, 0, needed, rows, outputs, 0);
         loops.scaleLanes(outputs, 0, valueWidth, inverse);
         writeTransposed(outputs, 0, valueWidth, valid, args.y(), q);
@@ -302,16 +312,7 @@ final class Attention {
             valueWidth,
             dp,
             p * panelSize);
-        loops.softmaxGradient(
-            scores,
-            dp,
-            p * panelSize,
-            rows,
-            args.visible(panel * lanes) - k,
-            args.scale(),
-            scratch.get(Use.LOG_SUM_EXP, 0),
-            scratch.get(Use.DELTA, 0),
-            panel * lanes);
+        weights(scores, dp, p * panelSize, panel, k, rows);
         for (int i = 0, height; i < width; i += height) {
           height = matmul.panelRows(width - i);
           matmul.multiply(keysByWidth, i * count, height, dp, p * panelSize, lanes, rows, tile, 0);
@@ -320,6 +321,53 @@ final class Attention {
       }
       keyGradient(scores, k, count, dy, q, number, valueWidth, Use.DV);
       keyGradient(dp, k, count, args.q(), q, number, width, Use.DK);
+    }
+
+    /// From the scores of a panel of queries and of keys `[k, k + rows)`, and the gradients of the
+    /// weights that `v` met: these weights and the gradients of the scores.
+    private void weights(float[] scores, float[] dp, int at, int panel, int k, int rows) {
+      int valid = Math.min(lanes, queries - panel * lanes);
+      AttentionFilter filter = args.filter();
+      float[] factors = filter.drops() ? dropout(panel * lanes, valid, k, rows) : null;
+      if (factors != null) {
+        loops.multiply(dp, at, factors, rows);
+      }
+      loops.softmaxGradient(
+          scores,
+          dp,
+          at,
+          rows,
+          args.visible(panel * lanes) - k,
+          args.scale(),
+          scratch.get(Use.LOG_SUM_EXP, 0),
+          scratch.get(Use.DELTA, 0),
+          panel * lanes);
+      if (factors != null) {
+        loops.multiply(scores, at, factors, rows);
+      }
+      if (filter.masks()) {
+        float[] seen = mask(panel * lanes, valid, k, rows);
+        loops.select(scores, at, seen, rows, 1, 0);
+        loops.select(dp, at, seen, rows, 1, 0);
+      }
+    }
+
+    private float[] mask(int query, int valid, int key, int rows) {
+      float[] panel = scratch.get(Use.FILTER, (long) rows * lanes);
+      args.filter().mask(place(query, valid, key, rows), panel);
+      return panel;
+    }
+
+    private float[] dropout(int query, int valid, int key, int rows) {
+      float[] panel = scratch.get(Use.FILTER, (long) rows * lanes);
+      args.filter().dropout(place(query, valid, key, rows), panel);
+      return panel;
+    }
+
+    private AttentionFilter.Place place(int query, int valid, int key, int rows) {
+      int heads = args.sizes().heads();
+      return new AttentionFilter.Place(
+          matmul, (long) batch * heads + head, heads, queries, keys, query, valid, key, rows);
     }
 
     /// How many of the keys `[k, k + count)` a panel of queries sees, rounded up to whole panels of

@@ -2,8 +2,8 @@ package fornax.cpu;
 
 import java.lang.foreign.MemorySegment;
 
-/// What one [Attention] computes: `y = softmax(scale·q·kᵀ)·v` for each batch entry and head, and
-/// the logarithm of each softmax's denominator.
+/// What one [Attention] computes: `y = dropout(softmax(scale·q·kᵀ + mask))·v` for each batch entry
+/// and head, and the logarithm of each softmax's denominator.
 ///
 /// Shapes: `q [batch, heads, queries, width]`, `k [batch, heads, keys, width]`, `v [batch, heads,
 /// keys, valueWidth] → y [batch, heads, queries, valueWidth]`, `logSumExp [batch, heads, queries]`,
@@ -15,6 +15,7 @@ record AttentionArgs(
     Sizes sizes,
     boolean causal,
     float scale,
+    AttentionFilter filter,
     HeadsView q,
     HeadsView k,
     HeadsView v,

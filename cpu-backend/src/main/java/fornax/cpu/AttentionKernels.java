@@ -40,6 +40,21 @@ class AttentionKernels {
     }
   }
 
+  /// `x = factor · x`, or `hidden` where `seen`, of the same layout, is 0; for `rows` rows from
+  /// `at` on.
+  void select(float[] x, int at, float[] seen, int rows, float factor, float hidden) {
+    for (int i = 0; i < rows * width; i++) {
+      x[at + i] = seen[i] == 0f ? hidden : x[at + i] * factor;
+    }
+  }
+
+  /// `x = x ⊙ factors` for `rows` rows from `at` on.
+  void multiply(float[] x, int at, float[] factors, int rows) {
+    for (int i = 0; i < rows * width; i++) {
+      x[at + i] *= factors[i];
+    }
+  }
+
   /// `x = x · factor[i]` for `rows` rows.
   void scaleLanes(float[] x, int at, int rows, float[] factor) {
     for (int j = 0; j < rows; j++) {

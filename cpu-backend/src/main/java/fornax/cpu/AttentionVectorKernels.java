@@ -76,6 +76,23 @@ final class AttentionVectorKernels extends AttentionKernels {
   }
 
   @Override
+  void select(float[] x, int at, float[] seen, int rows, float factor, float hidden) {
+    for (int i = 0; i < rows * width; i += LANES) {
+      FloatVector scaled = FloatVector.fromArray(SPECIES, x, at + i).mul(factor);
+      FloatVector sees = FloatVector.fromArray(SPECIES, seen, i);
+      scaled.blend(hidden, sees.compare(VectorOperators.EQ, 0f)).intoArray(x, at + i);
+    }
+  }
+
+  @Override
+  void multiply(float[] x, int at, float[] factors, int rows) {
+    for (int i = 0; i < rows * width; i += LANES) {
+      FloatVector factor = FloatVector.fromArray(SPECIES, factors, i);
+      FloatVector.fromArray(SPECIES, x, at + i).mul(factor).intoArray(x, at + i);
+    }
+  }
+
+  @Override
   void scaleLanes(float[] x, int at, int rows, float[] factor) {
     for (int i = 0; i < width; i += LANES) {
       FloatVector f = FloatVector.fromArray(SPECIES, factor, i);

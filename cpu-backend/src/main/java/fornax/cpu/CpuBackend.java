@@ -399,8 +399,8 @@ final class CpuBackend implements Backend {
       AttentionOptions options,
       NdArray y,
       NdArray logSumExp) {
-    if (isFlash(q, v, mask, options)) {
-      Attention.forward(workers, attentionArgs(q, k, v, options, y, logSumExp));
+    if (isFlash(q, v)) {
+      Attention.forward(workers, attentionArgs(q, k, v, mask, options, y, logSumExp));
     } else {
       Backend.super.attention(q, k, v, mask, options, y, logSumExp);
     }
@@ -419,22 +419,28 @@ final class CpuBackend implements Backend {
       NdArray dq,
       NdArray dk,
       NdArray dv) {
-    if (isFlash(q, v, mask, options)) {
+    if (isFlash(q, v)) {
       Attention.backward(
           workers,
-          attentionArgs(q, k, v, options, y, logSumExp),
+          attentionArgs(q, k, v, mask, options, y, logSumExp),
           new AttentionArgs.Gradients(heads(dy), heads(dq), heads(dk), heads(dv)));
     } else {
       Backend.super.attentionGradient(q, k, v, mask, options, y, logSumExp, dy, dq, dk, dv);
     }
   }
 
-  static boolean isFlash(NdArray q, NdArray v, @Nullable NdArray mask, AttentionOptions options) {
-    return mask == null && options.state() == null && q.elements() > 0 && v.elements() > 0;
+  static boolean isFlash(NdArray q, NdArray v) {
+    return q.elements() > 0 && v.elements() > 0;
   }
 
   private static AttentionArgs attentionArgs(
-      NdArray q, NdArray k, NdArray v, AttentionOptions options, NdArray y, NdArray logSumExp) {
+      NdArray q,
+      NdArray k,
+      NdArray v,
+      @Nullable NdArray mask,
+      AttentionOptions options,
+      NdArray y,
+      NdArray logSumExp) {
     var sizes =
         new AttentionArgs.Sizes(
             Math.toIntExact(q.dim(0)),
@@ -447,6 +453,7 @@ final class CpuBackend implements Backend {
         sizes,
         options.causal(),
         (float) options.scale(),
+        AttentionFilter.of(mask, options.state(), options.stream(), options.dropout()),
         heads(q),
         heads(k),
         heads(v),

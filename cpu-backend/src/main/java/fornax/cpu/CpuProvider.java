@@ -1,7 +1,6 @@
 package fornax.cpu;
 
 import com.google.errorprone.annotations.MustBeClosed;
-import fornax.backend.AttentionOptions;
 import fornax.backend.Backend;
 import fornax.backend.BackendProvider;
 import fornax.backend.DeviceInfo;
@@ -63,11 +62,7 @@ public final class CpuProvider implements BackendProvider {
 
   private static boolean isDecomposed(String operation, Object[] arguments) {
     return (operation.equals("attention") || operation.equals("attentionGradient"))
-        && !CpuBackend.isFlash(
-            (NdArray) arguments[0],
-            (NdArray) arguments[2],
-            (NdArray) arguments[3],
-            (AttentionOptions) arguments[4]);
+        && !CpuBackend.isFlash((NdArray) arguments[0], (NdArray) arguments[2]);
   }
 
   private static String processor() {

@@ -77,6 +77,26 @@ final class Dropout {
     }
   }
 
+  /// What dropout multiplies elements by: `factor` where an element's word, from byte `word` of
+  /// `words` on, is kept, else 0; up to a vector more is written.
+  static void factors(
+      MemorySegment words,
+      long word,
+      int threshold,
+      float factor,
+      MemorySegment y,
+      long at,
+      int n) {
+    if (Simd.AVAILABLE) {
+      Kernels.factors(words, word, threshold, factor, y, at, n);
+      return;
+    }
+    for (int i = 0; i < n; i++) {
+      boolean keep = words.get(JAVA_INT, word + 4L * i) + Integer.MIN_VALUE >= threshold;
+      y.set(JAVA_FLOAT, at + 4L * i, keep ? factor : 0);
+    }
+  }
+
   private static void forBlocks(
       Workers workers, NdArray state, int stream, long elements, Block work) {
     var philox = new PhiloxKernel(state, stream);
@@ -96,14 +116,30 @@ final class Dropout {
     // Whole vectors: the block has room for one more.
     static void drop(MemorySegment words, int threshold, float factor, MemorySegment x, int n) {
       for (int i = 0; i < n; i += Vectors.LANES) {
-        IntVector word = IntVector.fromMemorySegment(Vectors.INTS, words, 4L * i, Vectors.ORDER);
-        VectorMask<Float> dropped =
-            word.add(Integer.MIN_VALUE)
-                .compare(VectorOperators.LT, threshold)
-                .cast(Vectors.SPECIES);
         FloatVector scaled = Vectors.load(x, 4L * i).mul(factor);
-        Vectors.store(scaled.blend(0f, dropped), x, 4L * i);
+        Vectors.store(scaled.blend(0f, dropped(words, 4L * i, threshold)), x, 4L * i);
       }
+    }
+
+    static void factors(
+        MemorySegment words,
+        long word,
+        int threshold,
+        float factor,
+        MemorySegment y,
+        long at,
+        int n) {
+      FloatVector kept = Vectors.all(factor);
+      for (int i = 0; i < n; i += Vectors.LANES) {
+        Vectors.store(kept.blend(0f, dropped(words, word + 4L * i, threshold)), y, at + 4L * i);
+      }
+    }
+
+    private static VectorMask<Float> dropped(MemorySegment words, long at, int threshold) {
+      return IntVector.fromMemorySegment(Vectors.INTS, words, at, Vectors.ORDER)
+          .add(Integer.MIN_VALUE)
+          .compare(VectorOperators.LT, threshold)
+          .cast(Vectors.SPECIES);
     }
   }
 }

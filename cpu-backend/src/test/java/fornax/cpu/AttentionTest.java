@@ -33,7 +33,7 @@ class AttentionTest {
       HeadsView y = heads(size, size.queries(), size.valueWidth(), bfloat16);
       MemorySegment lse = floats((long) size.batch() * size.heads() * size.queries() + 2);
       float scale = (float) (1 / Math.sqrt(size.width()));
-      args = new AttentionArgs(size, causal, scale, q, k, v, y, lse, 8);
+      args = new AttentionArgs(size, causal, scale, AttentionFilter.NONE, q, k, v, y, lse, 8);
       gradients =
           new AttentionArgs.Gradients(
               heads(size, size.queries(), size.valueWidth(), bfloat16),

@@ -70,7 +70,17 @@ final class KernelDigest {
     var size = new AttentionArgs.Sizes(1, 1, length, length, width, width);
     MemorySegment logSumExp = floats(length);
     var args =
-        new AttentionArgs(size, true, 0.3f, views[0], views[1], views[2], views[3], logSumExp, 0);
+        new AttentionArgs(
+            size,
+            true,
+            0.3f,
+            AttentionFilter.NONE,
+            views[0],
+            views[1],
+            views[2],
+            views[3],
+            logSumExp,
+            0);
     var gradients = new AttentionArgs.Gradients(views[4], views[5], views[6], views[7]);
     Attention.forward(workers, args);
     Attention.backward(workers, args, gradients);
