@@ -5,8 +5,11 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import fornax.io.AtomicFile;
+import fornax.io.BoundedFile;
+import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.InputStreamReader;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -60,28 +63,32 @@ public final class RunReport {
     ObjectNode all = RunFolder.JSON.createObjectNode();
     all.set("config", object(run.config()));
     all.set("environment", object(run.environment()));
-    List<JsonNode> steps = new ArrayList<>();
+    var steps = new Thinned();
     List<JsonNode> evaluations = new ArrayList<>();
     ArrayNode samples = all.putArray("samples");
     if (Files.isRegularFile(run.metrics())) {
-      for (String line : Files.readAllLines(run.metrics())) {
-        JsonNode entry = parsed(line);
-        if (entry == null) {
-          continue; // being written
-        }
-        if (entry.has("loss")) {
-          steps.add(entry);
-        } else if (entry.has("validationLoss")) {
-          evaluations.add(entry);
-        } else if (entry.has("sample")) {
-          var _ = samples.add(entry);
+      // Not what readAllLines does: half a character may stand at the end of what is being written.
+      try (var in = Files.newInputStream(run.metrics());
+          var lines = new BufferedReader(new InputStreamReader(in, StandardCharsets.UTF_8))) {
+        for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+          JsonNode entry = parsed(line);
+          if (entry == null) {
+            continue; // being written
+          }
+          if (entry.has("loss")) {
+            steps.add(entry);
+          } else if (entry.has("validationLoss")) {
+            evaluations.add(entry);
+          } else if (entry.has("sample")) {
+            var _ = samples.add(entry);
+          }
         }
       }
     }
     all.set(
         "steps",
         columns(
-            thinned(steps),
+            steps.entries(),
             "step",
             "loss",
             "gradientNorm",
@@ -102,16 +109,37 @@ public final class RunReport {
     }
   }
 
-  // Every second, third, ... and the last.
-  private static List<JsonNode> thinned(List<JsonNode> entries) {
-    int stride = 1 + (entries.size() - 1) / MOST_POINTS;
-    List<JsonNode> kept = new ArrayList<>();
-    for (int i = 0; i < entries.size(); i++) {
-      if (i % stride == 0 || i == entries.size() - 1) {
-        kept.add(entries.get(i));
+  /// Of entries without end every one, every second, fourth, eighth, ..., so that they stay below
+  /// twice [#MOST_POINTS], and the last.
+  private static final class Thinned {
+    private final List<JsonNode> kept = new ArrayList<>();
+    private long stride = 1;
+    private long seen;
+    private @Nullable JsonNode last;
+
+    void add(JsonNode entry) {
+      boolean fits = seen++ % stride == 0;
+      last = fits ? null : entry;
+      if (fits) {
+        kept.add(entry);
+        if (kept.size() == 2 * MOST_POINTS) {
+          for (int i = 0; i < MOST_POINTS; i++) {
+            kept.set(i, kept.get(2 * i));
+          }
+          last = kept.getLast();
+          kept.subList(MOST_POINTS, kept.size()).clear();
+          stride *= 2;
+        }
       }
     }
-    return kept;
+
+    List<JsonNode> entries() {
+      List<JsonNode> all = new ArrayList<>(kept);
+      if (last != null) {
+        all.add(last);
+      }
+      return all;
+    }
   }
 
   // What is not a number is null.
@@ -129,7 +157,11 @@ public final class RunReport {
 
   private static JsonNode object(Path file) throws IOException {
     try {
-      return RunFolder.JSON.readTree(Files.readAllBytes(file));
+      return RunFolder.JSON.readTree(BoundedFile.read(file, RunFolder.MAX_CONFIG_BYTES));
+    } catch (JsonProcessingException e) {
+      throw new RunFolderException(
+          "run: " + file + " is not valid: " + RunFolder.reason(e) + "; need one that a run wrote",
+          e);
     } catch (NoSuchFileException _) {
       return RunFolder.JSON.createObjectNode();
     }

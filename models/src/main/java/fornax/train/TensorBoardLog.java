@@ -6,8 +6,10 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -28,10 +30,12 @@ public final class TensorBoardLog implements AutoCloseable {
   private static final int LENGTH = 2;
   private static final int FIXED32 = 5;
 
+  private final Path path;
   private final FileChannel file;
   private final Clock clock;
 
-  private TensorBoardLog(FileChannel file, Clock clock) {
+  private TensorBoardLog(Path path, FileChannel file, Clock clock) {
+    this.path = path;
     this.file = file;
     this.clock = clock;
   }
@@ -57,7 +61,7 @@ public final class TensorBoardLog implements AutoCloseable {
     }
     FileChannel channel =
         FileChannel.open(path, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
-    var log = new TensorBoardLog(channel, clock);
+    var log = new TensorBoardLog(path, channel, clock);
     try {
       log.record(new Message().number(1, log.seconds()).bytes(3, utf8("brain.Event:2")));
       var start = new Message().varint(1, 1); // SessionLog.status = START
@@ -100,8 +104,17 @@ public final class TensorBoardLog implements AutoCloseable {
         .put(data)
         .putInt(maskedCrc(data, data.length))
         .flip();
-    while (record.hasRemaining()) {
-      int _ = file.write(record);
+    try {
+      while (record.hasRemaining()) {
+        int _ = file.write(record);
+      }
+    } catch (ClosedChannelException e) {
+      throw e;
+    } catch (IOException e) { // of a full disk, which names no file
+      var named =
+          new FileSystemException(path.toString(), null, "cannot be written: " + e.getMessage());
+      named.initCause(e);
+      throw named;
     }
   }
 

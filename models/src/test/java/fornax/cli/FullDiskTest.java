@@ -107,6 +107,16 @@ class FullDiskTest {
           Cli.run(train(run, "--steps=2000 --checkpoint-every=0")),
           run.resolve("metrics.jsonl").toString(),
           "No space left on device");
+      Path other = disk.resolve("other"); // whichever file is the first that does not fit
+      try (Stream<Path> files = Files.walk(run)) {
+        for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+          Files.delete(file);
+        }
+      }
+      assertTold(
+          Cli.run(train(other, "--steps=2000 --checkpoint-every=0 --tensorboard")),
+          other.toString(),
+          "No space left on device");
     } finally {
       assertEquals(0, mount("umount", disk.toString()));
     }

@@ -40,8 +40,8 @@ class ReportTest {
     Cli.Result result =
         Cli.run(
             ("train --device cpu --layers 1 --width 16 --heads 2 --context 8 --batch 2 --steps 30"
-                    + " --eval-every 10 --eval-batches 2 --sample-every 15 --tensorboard --dashboard"
-                    + " --data "
+                 + " --eval-every 10 --eval-batches 2 --sample-every 15 --tensorboard --dashboard"
+                 + " --data "
                     + text
                     + " --out "
                     + run)
@@ -87,6 +87,22 @@ class ReportTest {
   }
 
   @Test
+  void report_isMadeOfWhatCanBeRead() throws IOException {
+    Path copy = Files.createDirectory(shared.resolve("spoilt"));
+    Path config = Files.copy(run.resolve("config.json"), copy.resolve("config.json"));
+    byte[] spoilt = {'{', '"', (byte) 0xc3, '\n', (byte) 0xff, '[', '\n', 'n', 'u', 'l', 'l', '\n'};
+    Path _ = Files.write(copy.resolve("metrics.jsonl"), spoilt);
+    assertEquals(ExitCode.OK, Cli.run("report", copy.toString()).code());
+    Path environment = Files.write(copy.resolve("environment.json"), spoilt);
+    for (Path file : new Path[] {environment, config}) {
+      Path _ = Files.write(file, spoilt);
+      Cli.Result refused = Cli.run("report", copy.toString());
+      assertEquals(ExitCode.BAD_INPUT, refused.code(), refused.err());
+      assertTrue(refused.err().contains(file + " is not valid"), refused.err());
+    }
+  }
+
+  @Test
   void curvesOfLongRuns_areThinnedOut() throws IOException {
     RunFolder folder = RunFolder.at(shared.resolve("long"));
     folder.writeConfig(java.util.Map.of());
@@ -96,8 +112,8 @@ class ReportTest {
     }
     Path _ = Files.writeString(folder.metrics(), lines + "{\"step\":");
     JsonNode steps = JSON.readTree(new RunReport(folder).data()).get("steps");
-    assertEquals(3001, steps.get("step").size());
-    assertEquals(9001, steps.get("step").get(3000).asInt());
+    assertEquals(4501, steps.get("step").size()); // every second
+    assertEquals(9001, steps.get("step").get(4500).asInt());
     assertTrue(steps.get("loss").get(0).isNull());
   }
 
