@@ -3,10 +3,12 @@ package fornax.benchmarks;
 import fornax.array.Shape;
 import fornax.backend.Binary;
 import fornax.backend.NdArray;
+import fornax.tensor.Numerics;
 import fornax.tensor.Scope;
 import fornax.tensor.Tensor;
 import fornax.tensor.Tensors;
 import org.openjdk.jmh.annotations.Benchmark;
+import org.openjdk.jmh.annotations.CompilerControl;
 import org.openjdk.jmh.annotations.OperationsPerInvocation;
 import org.openjdk.jmh.annotations.Param;
 
@@ -63,6 +65,23 @@ public class DispatchBenchmark extends OpBenchmark {
   @OperationsPerInvocation(CALLS)
   public void addWithGradient() {
     addAll(parameter);
+  }
+
+  /// What [Numerics] costs an operation that it does not watch, three times over: two reads are
+  /// made forward, and one backward.
+  @Benchmark
+  @OperationsPerInvocation(CALLS)
+  public int numericsOff() {
+    int watched = 0;
+    for (int i = 0; i < CALLS; i++) {
+      watched += isWatched() + isWatched() + isWatched();
+    }
+    return watched;
+  }
+
+  @CompilerControl(CompilerControl.Mode.DONT_INLINE) // so that no read is made once for all
+  private static int isWatched() {
+    return Numerics.isChecking() ? 1 : 0;
   }
 
   private void addAll(Tensor left) {
