@@ -2,6 +2,7 @@ package fornax.data;
 
 import com.google.errorprone.annotations.MustBeClosed;
 import java.io.ByteArrayInputStream;
+import java.io.FilterInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
@@ -138,10 +139,30 @@ public final class Texts {
   @MustBeClosed
   static InputStream open(Path file) throws IOException {
     try {
-      return Files.newInputStream(file);
+      return new NamedStream(file, Files.newInputStream(file));
     } catch (AccessDeniedException e) {
       throw new DataException(
           "data: " + file + " may not be read; need read permission; try chmod +r", e);
+    }
+  }
+
+  /// What a failing disk says names no file; this does.
+  private static final class NamedStream extends FilterInputStream {
+    private final Path file;
+
+    NamedStream(Path file, InputStream in) {
+      super(in);
+      this.file = file;
+    }
+
+    @Override
+    public int read(byte[] to, int offset, int length) throws IOException {
+      try {
+        return super.read(to, offset, length);
+      } catch (IOException e) {
+        throw new DataException(
+            "data: " + file + " cannot be read: " + e.getMessage() + "; need another copy", e);
+      }
     }
   }
 

@@ -106,7 +106,7 @@ public final class TokenizedText implements AutoCloseable {
     if (cache == null) {
       Path folder = Files.createTempDirectory("fornax-tokens-");
       try {
-        write(text, tokenizer, folder, options.encoding());
+        write(text, sha256, tokenizer, folder, options.encoding());
         return new TokenizedText(sha256, tokenizer, TokenShards.open(folder), folder);
       } catch (Throwable e) {
         UnfinishedFolder.delete(folder);
@@ -115,7 +115,7 @@ public final class TokenizedText implements AutoCloseable {
     }
     Path folder = cache.resolve(key(sha256, tokenizer));
     if (!Files.isDirectory(folder)) {
-      make(text, tokenizer, folder, options.encoding());
+      make(text, sha256, tokenizer, folder, options.encoding());
     }
     return new TokenizedText(sha256, tokenizer, TokenShards.open(folder), null);
   }
@@ -132,11 +132,12 @@ public final class TokenizedText implements AutoCloseable {
   }
 
   // Under another name first, so that the folder is there as a whole or not at all.
-  private static void make(TextStream text, Tokenizer tokenizer, Path folder, LongConsumer progress)
+  private static void make(
+      TextStream text, String sha256, Tokenizer tokenizer, Path folder, LongConsumer progress)
       throws IOException {
     Path cache = Files.createDirectories(folder.getParent());
     try (var unfinished = UnfinishedFolder.in(cache)) {
-      write(text, tokenizer, unfinished.path(), progress);
+      write(text, sha256, tokenizer, unfinished.path(), progress);
       Path _ = Files.move(unfinished.path(), folder, StandardCopyOption.ATOMIC_MOVE);
     } catch (FileSystemException e) {
       if (!Files.isDirectory(folder)) {
@@ -145,14 +146,18 @@ public final class TokenizedText implements AutoCloseable {
     }
   }
 
+  /// @throws DataException if the text is no longer that of `sha256`, which names the tokens
   private static void write(
-      TextStream text, Tokenizer tokenizer, Path folder, LongConsumer progress) throws IOException {
+      TextStream text, String sha256, Tokenizer tokenizer, Path folder, LongConsumer progress)
+      throws IOException {
+    MessageDigest digest = sha256();
     int atOnce = Math.min(MOST_AT_ONCE, Runtime.getRuntime().availableProcessors());
     List<String> waiting = new ArrayList<>();
     try (var writer =
         new TokenShards.Writer(folder, tokenizer.vocabularySize(), TokenShards.SHARD)) {
       text.forEach(
           piece -> {
+            digest.update(piece.getBytes(StandardCharsets.UTF_8));
             waiting.add(piece);
             if (waiting.size() == atOnce) {
               encode(waiting, tokenizer, writer);
@@ -160,8 +165,16 @@ public final class TokenizedText implements AutoCloseable {
           },
           progress);
       encode(waiting, tokenizer, writer);
+      if (!HexFormat.of().formatHex(digest.digest()).equals(sha256)) {
+        throw changed();
+      }
       writer.finish();
     }
+  }
+
+  private static DataException changed() {
+    return new DataException(
+        "data: the text changed while it was read; need one that stays; try again");
   }
 
   private static void encode(List<String> pieces, Tokenizer tokenizer, TokenShards.Writer writer)

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import fornax.train.RunConfig;
 import java.io.IOException;
@@ -133,6 +134,40 @@ class TokenizedTextTest {
     read(stream, TokenizedTextTest::characters, cached().withProgress(_ -> {}, meanwhile));
     assertTrue(other[0]);
     assertEquals(1, kept().size()); // nothing unfinished beside it
+  }
+
+  /// Its tokens would be kept under the name of what it was.
+  @Test
+  void textThatChangesWhileItIsRead_isRefused() throws IOException {
+    String[] texts = {"the cat sat.\n".repeat(SHORT), "the sat cat.\n".repeat(SHORT)};
+    Path file = Files.writeString(folder.resolve("text"), texts[0]);
+    LongConsumer change =
+        _ -> {
+          try {
+            Path _ = Files.writeString(file, texts[1]);
+          } catch (IOException e) {
+            throw new UncheckedIOException(e);
+          }
+        };
+    TokenizedText.Options options = cached().withProgress(change, _ -> {});
+    var stream = TextStream.of(List.of(file + ""));
+    var e =
+        assertThrows(
+            DataException.class, () -> read(stream, TokenizedTextTest::characters, options));
+    assertTrue(e.toString().contains("changed while it was read"), e::toString);
+    assertEquals(List.of(), kept());
+  }
+
+  /// As a failing disk is not.
+  @Test
+  void fileThatCannotBeRead_isNamed() throws IOException {
+    Path memory = Path.of("/proc/self/mem");
+    assumeTrue(Files.isReadable(memory), "no such file here");
+    var stream = TextStream.of(List.of(memory.toString()));
+    var e =
+        assertThrows(
+            DataException.class, () -> read(stream, TokenizedTextTest::characters, cached()));
+    assertTrue(e.toString().contains(memory + " cannot be read"), e::toString);
   }
 
   @Test
