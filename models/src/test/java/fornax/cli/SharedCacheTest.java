@@ -32,7 +32,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /// Four programs begin at once with an empty cache folder, in which each finds what another is
-/// writing: libraries, compiled kernels, tiles, tokens. All must come to the same numbers.
+/// writing: libraries, compiled kernels, tiles, tokens. All must come to the same numbers, also
+/// where the folder's name has spaces and letters beyond ASCII, there is no folder for temporary
+/// files, and digits are Arabic.
 class SharedCacheTest {
   private static final int PROGRAMS = 4;
   private static final int ROUNDS = 10;
@@ -105,13 +107,14 @@ class SharedCacheTest {
     return builder.start();
   }
 
-  private void round(String device, Path cache, String... properties)
+  private String round(String device, Path cache, List<String> properties)
       throws IOException, InterruptedException {
     Path _ = Files.createDirectories(cache);
     List<Process> programs = new ArrayList<>();
+    String first;
     try {
       for (int i = 0; i < PROGRAMS; i++) {
-        programs.add(start(device, cache, List.of(properties)));
+        programs.add(start(device, cache, properties));
       }
       for (Process program : programs) { // each reads on when all have started
         byte[] ready = program.getInputStream().readNBytes(6);
@@ -121,7 +124,7 @@ class SharedCacheTest {
         program.getOutputStream().write('\n');
         program.getOutputStream().flush();
       }
-      String first = said(programs.getFirst());
+      first = said(programs.getFirst());
       for (Process program : programs.subList(1, PROGRAMS)) {
         assertEquals(first, said(program));
       }
@@ -132,6 +135,7 @@ class SharedCacheTest {
       assertEquals(
           List.of(), files.filter(file -> file.toString().matches(".*(tmp|part|new)$")).toList());
     }
+    return first;
   }
 
   private static String said(Process program) throws IOException, InterruptedException {
@@ -150,7 +154,7 @@ class SharedCacheTest {
   @Test
   void programsAtOnce_shareAnEmptyCache() throws IOException, InterruptedException {
     writeText();
-    round("cpu", folder.resolve("once"));
+    assertTrue(round("cpu", folder.resolve("once"), List.of()).contains("tokens 380000["));
   }
 
   @ParameterizedTest
@@ -180,8 +184,15 @@ class SharedCacheTest {
       }
     }
     writeText();
-    for (int i = 0; i < ROUNDS; i++) {
-      round(device, folder.resolve("round" + i), properties.toArray(String[]::new));
+    String expected = round(device, folder.resolve("plain"), properties);
+    for (int i = 1; i < ROUNDS; i++) {
+      List<String> all = new ArrayList<>(properties);
+      if (i % 2 == 1) {
+        all.add("-Djava.io.tmpdir=/proc/nowhere");
+        all.addAll(
+            List.of("-Duser.language=ar", "-Duser.country=EG", "-Duser.extensions=u-nu-arab"));
+      }
+      assertEquals(expected, round(device, folder.resolve("cäche ß " + i), all));
     }
   }
 }
