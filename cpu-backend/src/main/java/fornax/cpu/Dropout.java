@@ -136,7 +136,7 @@ final class Dropout {
     }
 
     private static VectorMask<Float> dropped(MemorySegment words, long at, int threshold) {
-      return IntVector.fromMemorySegment(Vectors.INTS, words, at, Vectors.ORDER)
+      return IntVector.fromMemorySegment(Vectors.INTS, Vectors.known(words), at, Vectors.ORDER)
           .add(Integer.MIN_VALUE)
           .compare(VectorOperators.LT, threshold)
           .cast(Vectors.SPECIES);

@@ -152,8 +152,9 @@ final class MatmulVectorKernels extends MatmulKernels {
   /// what the one before wrote too much.
   private static void packRows(
       float[] panel, int at, int depth, MemorySegment data, long start, long along) {
+    MemorySegment memory = Vectors.known(data);
     for (int k = 0; k < depth; k++) {
-      FloatVector.fromMemorySegment(SPECIES, data, start + k * along, ORDER)
+      FloatVector.fromMemorySegment(SPECIES, memory, start + k * along, ORDER)
           .intoArray(panel, at + k * ROWS);
     }
   }
@@ -208,18 +209,20 @@ final class MatmulVectorKernels extends MatmulKernels {
 
   private static void packTwoVectors(
       float[] panel, int at, int depth, MemorySegment data, long start, long along) {
+    MemorySegment memory = Vectors.known(data);
     for (int k = 0; k < depth; k++) {
       long from = start + k * along;
-      FloatVector.fromMemorySegment(SPECIES, data, from, ORDER).intoArray(panel, at + k * PITCH);
-      FloatVector.fromMemorySegment(SPECIES, data, from + LANES * 4L, ORDER)
+      FloatVector.fromMemorySegment(SPECIES, memory, from, ORDER).intoArray(panel, at + k * PITCH);
+      FloatVector.fromMemorySegment(SPECIES, memory, from + LANES * 4L, ORDER)
           .intoArray(panel, at + k * PITCH + LANES);
     }
   }
 
   private static void copy(float[] panel, int at, int valid, MemorySegment data, long from) {
+    MemorySegment memory = Vectors.known(data);
     int j = 0;
     for (; j + LANES <= valid; j += LANES) {
-      FloatVector.fromMemorySegment(SPECIES, data, from + j * 4L, ORDER).intoArray(panel, at + j);
+      FloatVector.fromMemorySegment(SPECIES, memory, from + j * 4L, ORDER).intoArray(panel, at + j);
     }
     for (; j < valid; j++) {
       panel[at + j] = data.get(FLOAT, from + j * 4L);
@@ -678,6 +681,7 @@ final class MatmulVectorKernels extends MatmulKernels {
       int columns,
       float[] t,
       int to) {
+    MemorySegment memory = Vectors.known(b);
     long b1 = b0 + along;
     long b2 = b1 + along;
     long b3 = b2 + along;
@@ -688,10 +692,10 @@ final class MatmulVectorKernels extends MatmulKernels {
     int whole = columns / LANES * LANES;
     for (int j = 0; j < whole; j += LANES) {
       FloatVector sum = FloatVector.fromArray(SPECIES, t, to + j);
-      sum = FloatVector.fromMemorySegment(SPECIES, b, b0 + j * 4L, ORDER).fma(x0, sum);
-      sum = FloatVector.fromMemorySegment(SPECIES, b, b1 + j * 4L, ORDER).fma(x1, sum);
-      sum = FloatVector.fromMemorySegment(SPECIES, b, b2 + j * 4L, ORDER).fma(x2, sum);
-      sum = FloatVector.fromMemorySegment(SPECIES, b, b3 + j * 4L, ORDER).fma(x3, sum);
+      sum = FloatVector.fromMemorySegment(SPECIES, memory, b0 + j * 4L, ORDER).fma(x0, sum);
+      sum = FloatVector.fromMemorySegment(SPECIES, memory, b1 + j * 4L, ORDER).fma(x1, sum);
+      sum = FloatVector.fromMemorySegment(SPECIES, memory, b2 + j * 4L, ORDER).fma(x2, sum);
+      sum = FloatVector.fromMemorySegment(SPECIES, memory, b3 + j * 4L, ORDER).fma(x3, sum);
       sum.intoArray(t, to + j);
     }
     for (int j = whole; j < columns; j++) {
@@ -705,6 +709,7 @@ final class MatmulVectorKernels extends MatmulKernels {
   /// Eight rows of `b`, from byte `first` on and `along` apart, times the numbers from `a[at]` on.
   private static void axpy8(
       float[] a, int at, MemorySegment b, long first, long along, int columns, float[] t) {
+    MemorySegment memory = Vectors.known(b);
     long b0 = first;
     long b1 = b0 + along;
     long b2 = b1 + along;
@@ -724,14 +729,14 @@ final class MatmulVectorKernels extends MatmulKernels {
     int whole = columns / LANES * LANES;
     for (int j = 0; j < whole; j += LANES) {
       FloatVector sum = FloatVector.fromArray(SPECIES, t, j);
-      sum = FloatVector.fromMemorySegment(SPECIES, b, b0 + j * 4L, ORDER).fma(x0, sum);
-      sum = FloatVector.fromMemorySegment(SPECIES, b, b1 + j * 4L, ORDER).fma(x1, sum);
-      sum = FloatVector.fromMemorySegment(SPECIES, b, b2 + j * 4L, ORDER).fma(x2, sum);
-      sum = FloatVector.fromMemorySegment(SPECIES, b, b3 + j * 4L, ORDER).fma(x3, sum);
-      sum = FloatVector.fromMemorySegment(SPECIES, b, b4 + j * 4L, ORDER).fma(x4, sum);
-      sum = FloatVector.fromMemorySegment(SPECIES, b, b5 + j * 4L, ORDER).fma(x5, sum);
-      sum = FloatVector.fromMemorySegment(SPECIES, b, b6 + j * 4L, ORDER).fma(x6, sum);
-      sum = FloatVector.fromMemorySegment(SPECIES, b, b7 + j * 4L, ORDER).fma(x7, sum);
+      sum = FloatVector.fromMemorySegment(SPECIES, memory, b0 + j * 4L, ORDER).fma(x0, sum);
+      sum = FloatVector.fromMemorySegment(SPECIES, memory, b1 + j * 4L, ORDER).fma(x1, sum);
+      sum = FloatVector.fromMemorySegment(SPECIES, memory, b2 + j * 4L, ORDER).fma(x2, sum);
+      sum = FloatVector.fromMemorySegment(SPECIES, memory, b3 + j * 4L, ORDER).fma(x3, sum);
+      sum = FloatVector.fromMemorySegment(SPECIES, memory, b4 + j * 4L, ORDER).fma(x4, sum);
+      sum = FloatVector.fromMemorySegment(SPECIES, memory, b5 + j * 4L, ORDER).fma(x5, sum);
+      sum = FloatVector.fromMemorySegment(SPECIES, memory, b6 + j * 4L, ORDER).fma(x6, sum);
+      sum = FloatVector.fromMemorySegment(SPECIES, memory, b7 + j * 4L, ORDER).fma(x7, sum);
       sum.intoArray(t, j);
     }
     for (int j = whole; j < columns; j++) {
@@ -804,6 +809,7 @@ final class MatmulVectorKernels extends MatmulKernels {
   /// Partial sums `first … first + LANES` of [#DOTS] dot products.
   private static void dot8(
       float[] a, MemorySegment b, long b0, long across, int first, int depth, float[] partial) {
+    MemorySegment memory = Vectors.known(b);
     long b1 = b0 + across;
     long b2 = b1 + across;
     long b3 = b2 + across;
@@ -821,14 +827,14 @@ final class MatmulVectorKernels extends MatmulKernels {
     FloatVector s7 = s0;
     for (int k = first; k < depth; k += PARTIAL_SUMS) {
       FloatVector x = FloatVector.fromArray(SPECIES, a, k);
-      s0 = FloatVector.fromMemorySegment(SPECIES, b, b0 + k * 4L, ORDER).fma(x, s0);
-      s1 = FloatVector.fromMemorySegment(SPECIES, b, b1 + k * 4L, ORDER).fma(x, s1);
-      s2 = FloatVector.fromMemorySegment(SPECIES, b, b2 + k * 4L, ORDER).fma(x, s2);
-      s3 = FloatVector.fromMemorySegment(SPECIES, b, b3 + k * 4L, ORDER).fma(x, s3);
-      s4 = FloatVector.fromMemorySegment(SPECIES, b, b4 + k * 4L, ORDER).fma(x, s4);
-      s5 = FloatVector.fromMemorySegment(SPECIES, b, b5 + k * 4L, ORDER).fma(x, s5);
-      s6 = FloatVector.fromMemorySegment(SPECIES, b, b6 + k * 4L, ORDER).fma(x, s6);
-      s7 = FloatVector.fromMemorySegment(SPECIES, b, b7 + k * 4L, ORDER).fma(x, s7);
+      s0 = FloatVector.fromMemorySegment(SPECIES, memory, b0 + k * 4L, ORDER).fma(x, s0);
+      s1 = FloatVector.fromMemorySegment(SPECIES, memory, b1 + k * 4L, ORDER).fma(x, s1);
+      s2 = FloatVector.fromMemorySegment(SPECIES, memory, b2 + k * 4L, ORDER).fma(x, s2);
+      s3 = FloatVector.fromMemorySegment(SPECIES, memory, b3 + k * 4L, ORDER).fma(x, s3);
+      s4 = FloatVector.fromMemorySegment(SPECIES, memory, b4 + k * 4L, ORDER).fma(x, s4);
+      s5 = FloatVector.fromMemorySegment(SPECIES, memory, b5 + k * 4L, ORDER).fma(x, s5);
+      s6 = FloatVector.fromMemorySegment(SPECIES, memory, b6 + k * 4L, ORDER).fma(x, s6);
+      s7 = FloatVector.fromMemorySegment(SPECIES, memory, b7 + k * 4L, ORDER).fma(x, s7);
     }
     s0.intoArray(partial, first);
     s1.intoArray(partial, first + PARTIAL_SUMS);
@@ -850,6 +856,7 @@ final class MatmulVectorKernels extends MatmulKernels {
       int first,
       int depth,
       float[] partial) {
+    MemorySegment memory = Vectors.known(b);
     long b1 = b0 + across;
     long b2 = b1 + across;
     long b3 = b2 + across;
@@ -859,10 +866,10 @@ final class MatmulVectorKernels extends MatmulKernels {
     FloatVector s3 = s0;
     for (int k = first; k < depth; k += PARTIAL_SUMS) {
       FloatVector x = FloatVector.fromArray(SPECIES, a, ao + k);
-      s0 = FloatVector.fromMemorySegment(SPECIES, b, b0 + k * 4L, ORDER).fma(x, s0);
-      s1 = FloatVector.fromMemorySegment(SPECIES, b, b1 + k * 4L, ORDER).fma(x, s1);
-      s2 = FloatVector.fromMemorySegment(SPECIES, b, b2 + k * 4L, ORDER).fma(x, s2);
-      s3 = FloatVector.fromMemorySegment(SPECIES, b, b3 + k * 4L, ORDER).fma(x, s3);
+      s0 = FloatVector.fromMemorySegment(SPECIES, memory, b0 + k * 4L, ORDER).fma(x, s0);
+      s1 = FloatVector.fromMemorySegment(SPECIES, memory, b1 + k * 4L, ORDER).fma(x, s1);
+      s2 = FloatVector.fromMemorySegment(SPECIES, memory, b2 + k * 4L, ORDER).fma(x, s2);
+      s3 = FloatVector.fromMemorySegment(SPECIES, memory, b3 + k * 4L, ORDER).fma(x, s3);
     }
     s0.intoArray(partial, first);
     s1.intoArray(partial, first + PARTIAL_SUMS);
@@ -873,10 +880,11 @@ final class MatmulVectorKernels extends MatmulKernels {
   /// Partial sums `first … first + LANES` of one dot product.
   private static void dot1(
       float[] a, int ao, MemorySegment b, long from, int first, int depth, float[] partial) {
+    MemorySegment memory = Vectors.known(b);
     FloatVector sum = FloatVector.zero(SPECIES);
     for (int k = first; k < depth; k += PARTIAL_SUMS) {
       sum =
-          FloatVector.fromMemorySegment(SPECIES, b, from + k * 4L, ORDER)
+          FloatVector.fromMemorySegment(SPECIES, memory, from + k * 4L, ORDER)
               .fma(FloatVector.fromArray(SPECIES, a, ao + k), sum);
     }
     sum.intoArray(partial, first);
@@ -891,9 +899,10 @@ final class MatmulVectorKernels extends MatmulKernels {
   }
 
   private static void storeRow(float[] t, int at, int columns, MemorySegment y, long to) {
+    MemorySegment memory = Vectors.known(y);
     int j = 0;
     for (; j + LANES <= columns; j += LANES) {
-      FloatVector.fromArray(SPECIES, t, at + j).intoMemorySegment(y, to + j * 4L, ORDER);
+      FloatVector.fromArray(SPECIES, t, at + j).intoMemorySegment(memory, to + j * 4L, ORDER);
     }
     for (; j < columns; j++) {
       y.set(FLOAT, to + j * 4L, t[at + j]);
@@ -909,11 +918,12 @@ final class MatmulVectorKernels extends MatmulKernels {
   }
 
   private static void addStoreRow(float[] t, int at, int columns, MemorySegment y, long to) {
+    MemorySegment memory = Vectors.known(y);
     int j = 0;
     for (; j + LANES <= columns; j += LANES) {
-      FloatVector.fromMemorySegment(SPECIES, y, to + j * 4L, ORDER)
+      FloatVector.fromMemorySegment(SPECIES, memory, to + j * 4L, ORDER)
           .add(FloatVector.fromArray(SPECIES, t, at + j))
-          .intoMemorySegment(y, to + j * 4L, ORDER);
+          .intoMemorySegment(memory, to + j * 4L, ORDER);
     }
     for (; j < columns; j++) {
       y.set(FLOAT, to + j * 4L, y.get(FLOAT, to + j * 4L) + t[at + j]);
@@ -940,9 +950,10 @@ final class MatmulVectorKernels extends MatmulKernels {
   }
 
   private static void loadRow(float[] t, int at, int columns, MemorySegment y, long from) {
+    MemorySegment memory = Vectors.known(y);
     int j = 0;
     for (; j + LANES <= columns; j += LANES) {
-      FloatVector.fromMemorySegment(SPECIES, y, from + j * 4L, ORDER)
+      FloatVector.fromMemorySegment(SPECIES, memory, from + j * 4L, ORDER)
           .add(FloatVector.fromArray(SPECIES, t, at + j))
           .intoArray(t, at + j);
     }

@@ -94,7 +94,7 @@ final class PhiloxKernel {
 
     private static void interleave(
         LongVector lower, LongVector upper, MemorySegment words, long at) {
-      MemorySegment block = Scratch.get().partials();
+      MemorySegment block = Vectors.known(Scratch.get().partials());
       lower.intoMemorySegment(block, 0, Vectors.ORDER);
       upper.intoMemorySegment(block, 8L * BLOCKS, Vectors.ORDER);
       for (int i = 0; i < BLOCKS; i++) {

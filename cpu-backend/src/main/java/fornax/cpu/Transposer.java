@@ -95,14 +95,15 @@ final class Transposer {
 
   private static void firstPass(
       MemorySegment x, long start, long across, int rows, int i, float[] y, int to, int stride) {
+    MemorySegment memory = Vectors.known(x);
     swapNeighbours(
-        FloatVector.fromMemorySegment(SPECIES, x, start + (i < rows ? i * across : 0), ORDER),
+        FloatVector.fromMemorySegment(SPECIES, memory, start + (i < rows ? i * across : 0), ORDER),
         FloatVector.fromMemorySegment(
-            SPECIES, x, start + (i + 1 < rows ? (i + 1) * across : 0), ORDER),
+            SPECIES, memory, start + (i + 1 < rows ? (i + 1) * across : 0), ORDER),
         FloatVector.fromMemorySegment(
-            SPECIES, x, start + (i + 2 < rows ? (i + 2) * across : 0), ORDER),
+            SPECIES, memory, start + (i + 2 < rows ? (i + 2) * across : 0), ORDER),
         FloatVector.fromMemorySegment(
-            SPECIES, x, start + (i + 3 < rows ? (i + 3) * across : 0), ORDER),
+            SPECIES, memory, start + (i + 3 < rows ? (i + 3) * across : 0), ORDER),
         y,
         to,
         stride);

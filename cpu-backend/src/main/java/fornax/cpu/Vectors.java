@@ -26,28 +26,43 @@ final class Vectors {
   private static final VectorShuffle<Float> BY_2 = rotation(2);
   private static final VectorShuffle<Float> BY_1 = rotation(1);
 
+  private static final Class<?> NATIVE = MemorySegment.NULL.getClass();
+
   private Vectors() {}
 
+  /// `x`, of which the compiler knows from here on that it is native memory.
+  ///
+  /// By itself it goes by what it has seen: the Vector API, where it is interpreted, reinterprets
+  /// vectors by way of arrays of bytes. After that every access of a vector to a segment might be
+  /// to the heap, and stands in a loop with all its checks, between memory barriers: 1.8 ns instead
+  /// of 0.6 for a vector stored as BF16.
+  static MemorySegment known(MemorySegment x) {
+    if (x.getClass() != NATIVE) {
+      throw new IllegalArgumentException("cpu: not native memory; got " + x);
+    }
+    return x;
+  }
+
   static FloatVector load(MemorySegment x, long at) {
-    return FloatVector.fromMemorySegment(SPECIES, x, at, ORDER);
+    return FloatVector.fromMemorySegment(SPECIES, known(x), at, ORDER);
   }
 
   /// Lanes outside the mask are 0 and not read.
   static FloatVector load(MemorySegment x, long at, VectorMask<Float> mask) {
-    return FloatVector.fromMemorySegment(SPECIES, x, at, ORDER, mask);
+    return FloatVector.fromMemorySegment(SPECIES, known(x), at, ORDER, mask);
   }
 
   static void store(FloatVector v, MemorySegment y, long at) {
-    v.intoMemorySegment(y, at, ORDER);
+    v.intoMemorySegment(known(y), at, ORDER);
   }
 
   static void store(FloatVector v, MemorySegment y, long at, VectorMask<Float> mask) {
-    v.intoMemorySegment(y, at, ORDER, mask);
+    v.intoMemorySegment(known(y), at, ORDER, mask);
   }
 
   /// The floats of BF16 elements.
   static FloatVector loadBFloat16(MemorySegment x, long at) {
-    ShortVector bits = ShortVector.fromMemorySegment(SHORTS, x, at, ORDER);
+    ShortVector bits = ShortVector.fromMemorySegment(SHORTS, known(x), at, ORDER);
     return ((IntVector) bits.convertShape(VectorOperators.ZERO_EXTEND_S2I, INTS, 0))
         .lanewise(VectorOperators.LSHL, 16)
         .reinterpretAsFloats();
@@ -63,7 +78,7 @@ final class Vectors {
         .blend(upper.or(0x40), nan)
         .convertShape(VectorOperators.I2S, SHORTS, 0)
         .reinterpretAsShorts()
-        .intoMemorySegment(y, at, ORDER);
+        .intoMemorySegment(known(y), at, ORDER);
   }
 
   static FloatVector all(float value) {
