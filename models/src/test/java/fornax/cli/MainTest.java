@@ -3,6 +3,11 @@ package fornax.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -89,5 +94,20 @@ class MainTest {
     for (String library : List.of("libcuda.so.1", "libnvrtc.so.", "libcublas.so.12")) {
       assertTrue(result.out().contains(library), result.out());
     }
+  }
+
+  /// Where an interface allows no IOException, as that of a weight that is merged when it is asked
+  /// for.
+  @Test
+  void uncheckedFaultOfAFile_isTheUsersToMend() {
+    var err = new ByteArrayOutputStream();
+    int code =
+        Errors.report(
+            new PrintStream(err, true, StandardCharsets.UTF_8),
+            new UncheckedIOException(new IOException("weights: 1e300 does not fit")),
+            false);
+    assertEquals(ExitCode.BAD_INPUT, code);
+    assertEquals(
+        "fornax: weights: 1e300 does not fit", err.toString(StandardCharsets.UTF_8).strip());
   }
 }

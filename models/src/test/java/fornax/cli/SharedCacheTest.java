@@ -37,7 +37,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 /// files, and digits are Arabic.
 class SharedCacheTest {
   private static final int PROGRAMS = 4;
-  private static final int ROUNDS = 10;
+  private static final int ROUNDS = Integer.getInteger("fornax.rounds", 10);
   private static final Path SOFTWARE_DEVICE = Path.of("../cuda-backend/software-device");
   private static final Path LIBRARIES = Path.of("../cuda-backend/target/software-device");
 
