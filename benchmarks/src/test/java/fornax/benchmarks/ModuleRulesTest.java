@@ -69,8 +69,23 @@ class ModuleRulesTest {
         .should()
         .dependOnClassesThat(
             resideInAPackage("fornax..")
-                .and(not(resideInAnyPackage(backend + "..", "fornax.array..", "fornax.backend.."))))
-        .because("a backend is an implementation of fornax.backend and of nothing above it")
+                .and(
+                    not(
+                        resideInAnyPackage(
+                            backend + "..", "fornax.array..", "fornax.backend..", "fornax.io.."))))
+        .because("a backend is an implementation of fornax.backend, with files beside it")
+        .check(FORNAX);
+  }
+
+  @Test
+  void files_holdArraysAndKnowNothingElse() {
+    noClasses()
+        .that()
+        .resideInAPackage("fornax.io..")
+        .should()
+        .dependOnClassesThat(
+            resideInAPackage("fornax..")
+                .and(not(resideInAnyPackage("fornax.io..", "fornax.array.."))))
         .check(FORNAX);
   }
 
