@@ -33,6 +33,9 @@ public final class HuggingFaceTokenizers {
   private static final String VERSION = "#version"; // the comment that begins merges.txt
   private static final Set<String> SPECIAL = Set.of("<|endoftext|>"); // what vocab.json can hold
 
+  // Oniguruma reads it, which Hugging Face's libraries take for expressions; it knows no `(?s:.)`.
+  private static final String ANY_CHARACTER = "[\\s\\S]";
+
   private HuggingFaceTokenizers() {}
 
   /// The tokenizer of a model's folder: its `tokenizer.json`, or else `vocab.json` with
@@ -341,7 +344,7 @@ public final class HuggingFaceTokenizers {
     ObjectNode json = start();
     json.putNull("normalizer");
     ObjectNode split = json.putObject("pre_tokenizer").put("type", "Split");
-    split.putObject("pattern").put("Regex", "(?s:.)");
+    split.putObject("pattern").put("Regex", ANY_CHARACTER);
     split.put("behavior", "Isolated").put("invert", false);
     json.putNull("post_processor").putObject("decoder").put("type", "Fuse");
     ObjectNode model = json.putObject("model").put("type", "WordLevel");

@@ -98,6 +98,21 @@ class HuggingFaceTokenizersTest {
     assertTrue(message.contains("U+00E9") && message.contains("position 6"), message);
   }
 
+  /// Hugging Face's transformers 5.18 with tokenizers 0.23 gives `[1, 0, 2, 2]` for "b\na\u00e9"
+  /// where it has read this file.
+  @Test
+  void characters_areWrittenAsHuggingFaceReadsThem() throws IOException {
+    HuggingFaceTokenizers.write(CharTokenizer.of("a\nb\u00e9"), 8, folder);
+    assertEquals(
+        """
+        {"version":"1.0","truncation":null,"padding":null,"added_tokens":[],"normalizer":null,\
+        "pre_tokenizer":{"type":"Split","pattern":{"Regex":"[\\\\s\\\\S]"},"behavior":"Isolated",\
+        "invert":false},"post_processor":null,"decoder":{"type":"Fuse"},\
+        "model":{"type":"WordLevel","vocab":{"\\n":0,"a":1,"b":2,"\u00e9":3},"unk_token":"\\n"}}
+        """,
+        Files.readString(folder.resolve("tokenizer.json")));
+  }
+
   @Test
   void noFiles() throws IOException {
     assertNull(HuggingFaceTokenizers.read(folder));
