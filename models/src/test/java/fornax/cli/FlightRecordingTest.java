@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -62,6 +63,22 @@ class FlightRecordingTest {
   }
 
   @Test
+  void jfrPrint_showsTheStepsOfARun() throws IOException, InterruptedException {
+    Launcher launcher = Launcher.in(Files.createDirectories(directory.resolve("program")));
+    Path file = directory.resolve("run.jfr");
+    String options = "-XX:StartFlightRecording:filename=" + file;
+    Cli.Result run = launcher.run(directory, options, training("cpu", "run"));
+    assertEquals(ExitCode.OK, run.code(), run.err());
+    String jfr = Path.of(System.getProperty("java.home"), "bin", "jfr").toString();
+    Process print =
+        new ProcessBuilder(jfr, "print", "--events", "fornax.Step", file.toString()).start();
+    String shown = new String(print.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertEquals(0, print.waitFor());
+    assertEquals(3, shown.lines().filter(line -> line.startsWith("fornax.Step {")).count(), shown);
+    assertTrue(shown.contains("  step = 3"), shown);
+  }
+
+  @Test
   void withoutARecording_nothingIsMade() throws IOException {
     Path file = directory.resolve("nothing.jfr");
     try (var recording = new Recording()) {
@@ -86,18 +103,20 @@ class FlightRecordingTest {
   }
 
   private void train(String device, String name) throws IOException {
+    Cli.Result result = Cli.run(training(device, name));
+    assertEquals(ExitCode.OK, result.code(), result.err());
+  }
+
+  private String[] training(String device, String name) throws IOException {
     Path text = directory.resolve("text.txt");
     Path _ = Files.writeString(text, "to be or not to be\n".repeat(40));
-    Cli.Result result =
-        Cli.run(
-            ("train --layers 1 --width 16 --heads 2 --context 8 --batch 2 --steps 3"
-                    + " --eval-every 0 --sample-every 0 --checkpoint-every 0 --device "
-                    + device
-                    + " --data "
-                    + text
-                    + " --out "
-                    + directory.resolve(name))
-                .split(" "));
-    assertEquals(ExitCode.OK, result.code(), result.err());
+    return ("train --layers 1 --width 16 --heads 2 --context 8 --batch 2 --steps 3"
+            + " --eval-every 0 --sample-every 0 --checkpoint-every 0 --device "
+            + device
+            + " --data "
+            + text
+            + " --out "
+            + directory.resolve(name))
+        .split(" ");
   }
 }
