@@ -17,6 +17,7 @@ import fornax.train.TrainOptions.OptimizerOptions;
 import java.io.IOException;
 import java.util.List;
 import java.util.Random;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -35,6 +36,16 @@ class MemoryPlanTest {
 
   private static TrainOptions options(int batch, Precision precision, boolean recompute) {
     return TrainOptions.builder(3, batch, RECIPE).precision(precision).recompute(recompute).build();
+  }
+
+  private static void assertPlanned(String device, GptConfig config, TrainOptions options)
+      throws IOException {
+    MemoryPlan plan = MemoryPlan.of(config, options, provider(device), DEVICE_BYTES);
+    long measured = measured(device, config, options);
+    assertEquals(measured, plan.peakBytes(), 0.05 * measured, options::toString);
+    assertTrue(plan.systemBytes() >= plan.peakBytes());
+    assertEquals(
+        plan.peakBytes(), plan.atPeak().values().stream().mapToLong(Long::longValue).sum());
   }
 
   // Of three real steps.
@@ -67,6 +78,7 @@ class MemoryPlanTest {
     "cpu, 77, 32, 6, 2, 32, 8, 0",
     "cpu, 77, 128, 2, 6, 96, 4, 0.1",
     "cpu, 5003, 32, 2, 2, 64, 4, 0",
+    "cpu, 97, 13, 3, 3, 36, 5, 0.1",
     "opencl, 77, 32, 4, 2, 48, 4, 0"
   })
   void plan_isWhatTheDeviceTakes(
@@ -86,13 +98,25 @@ class MemoryPlanTest {
     for (Precision precision : List.of(Precision.F32, Precision.BF16)) {
       for (boolean recompute : new boolean[] {false, true}) {
         TrainOptions options = options(batch, precision, recompute);
-        MemoryPlan plan = MemoryPlan.of(config, options, provider(device), DEVICE_BYTES);
-        long measured = measured(device, config, options);
-        assertEquals(
-            measured, plan.peakBytes(), 0.05 * measured, precision + ", recompute " + recompute);
-        assertTrue(plan.systemBytes() >= plan.peakBytes());
-        assertEquals(
-            plan.peakBytes(), plan.atPeak().values().stream().mapToLong(Long::longValue).sum());
+        assertPlanned(device, config, options);
+        if (device.equals("cpu")) {
+          assertPlanned(device, config, options.toBuilder().accumulate(2).build());
+        }
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @Tag("slow")
+  @CsvSource({"nano, 12", "baby, 2"})
+  void plan_isWhatAPresetTakesOnTheCpu(String preset, int batch) throws IOException {
+    GptConfig config = GptConfig.preset(preset);
+    for (Precision precision : List.of(Precision.F32, Precision.BF16)) {
+      for (boolean recompute : new boolean[] {false, true}) {
+        assertPlanned(
+            "cpu",
+            config,
+            options(batch, precision, recompute).toBuilder().accumulate(recompute ? 2 : 1).build());
       }
     }
   }
