@@ -104,19 +104,25 @@ final class TrainingRun {
         err.println("dashboard: " + dashboard.url());
       }
       Trainer.Result result;
+      String text = null;
       try (MetricsLog metrics =
-              from == null ? folder.startMetrics() : folder.continueMetrics(from.metricsBytes());
-          Progress progress =
-              columns > 0
-                  ? new ProgressBarDisplay(err, columns, options.steps())
-                  : new ProgressLines(err)) {
-        var recorder = new Recorder(trainer, progress, metrics, board);
-        result = trainer.run(recorder, interrupt::requested);
+          from == null ? folder.startMetrics() : folder.continueMetrics(from.metricsBytes())) {
+        try (Progress progress =
+            columns > 0
+                ? new ProgressBarDisplay(err, columns, options.steps())
+                : new ProgressLines(err)) {
+          var recorder = new Recorder(trainer, progress, metrics, board);
+          result = trainer.run(recorder, interrupt::requested);
+        }
+        if (result.steps() == options.steps() && options.reports().sampleEvery() > 0) {
+          text = sample(LAST_SAMPLE_TOKENS);
+          record(metrics, options.steps(), text);
+        }
       }
       save();
       Path report = new RunReport(folder).write();
       boolean complete = result.steps() == options.steps();
-      sumUp(json ? err : output.out(), result, complete, report);
+      sumUp(json ? err : output.out(), result, text, report);
       if (json) {
         printJson(output.out(), result);
       }
@@ -167,21 +173,31 @@ final class TrainingRun {
     return Sampler.visible(new Sampler(model, tokenizer).sample(tokens, sampling));
   }
 
-  private void sumUp(PrintStream to, Trainer.Result result, boolean complete, Path report)
+  private static void record(MetricsLog metrics, int step, String sample) throws IOException {
+    SequencedMap<String, Object> line = new LinkedHashMap<>();
+    line.put("step", step);
+    line.put("sample", sample);
+    metrics.append(line);
+  }
+
+  private void sumUp(PrintStream to, Trainer.Result result, @Nullable String sample, Path report)
       throws IOException {
+    boolean complete = result.steps() == options.steps();
     if (!complete) {
       to.printf("stopped after step %d of %d%n", result.steps(), options.steps());
-    } else if (options.reports().sampleEvery() > 0) {
+    } else if (sample != null) {
       to.println();
       to.println("sample:");
-      to.println(sample(LAST_SAMPLE_TOKENS).indent(2).stripTrailing());
+      to.println(sample.indent(2).stripTrailing());
     }
     to.println();
     to.printf(
         Locale.ROOT,
-        "training loss    %.4f (mean of the last %d steps)%n",
+        "training loss    %.4f (%s)%n",
         result.trainLoss(),
-        result.trainLossSteps());
+        result.trainLossSteps() == 1
+            ? "of the last step"
+            : "mean of the last " + result.trainLossSteps() + " steps");
     Evaluation validation = result.validation();
     if (validation != null) {
       to.printf(
@@ -345,10 +361,7 @@ final class TrainingRun {
     @Override
     public void sampleDue(int step) throws IOException {
       String sample = sample(SAMPLE_TOKENS);
-      SequencedMap<String, Object> line = new LinkedHashMap<>();
-      line.put("step", step);
-      line.put("sample", sample);
-      metrics.append(line);
+      TrainingRun.record(metrics, step, sample);
       String text = sample.indent(2).stripTrailing();
       progress.note(
           (step == 0 ? "sample before training:" : "sample after step " + step + ":")

@@ -56,7 +56,7 @@ public final class RunReport {
   }
 
   /// What the page shows, as JSON: `config`, `environment`, `steps` and `evaluations` (columns of
-  /// numbers), and `samples`.
+  /// numbers), `samples`, and `spikes`, how many steps were one.
   ///
   /// @throws IOException if the folder cannot be read
   public String data() throws IOException {
@@ -66,6 +66,7 @@ public final class RunReport {
     var steps = new Thinned();
     List<JsonNode> evaluations = new ArrayList<>();
     ArrayNode samples = all.putArray("samples");
+    int spikes = 0;
     if (Files.isRegularFile(run.metrics())) {
       // Not what readAllLines does: half a character may stand at the end of what is being written.
       try (var in = Files.newInputStream(run.metrics());
@@ -77,6 +78,7 @@ public final class RunReport {
           }
           if (entry.has("loss")) {
             steps.add(entry);
+            spikes += entry.path("spike").asBoolean() ? 1 : 0;
           } else if (entry.has("validationLoss")) {
             evaluations.add(entry);
           } else if (entry.has("sample")) {
@@ -98,6 +100,7 @@ public final class RunReport {
             "liveBytes",
             "peakBytes"));
     all.set("evaluations", columns(evaluations, "step", "validationLoss"));
+    all.put("spikes", spikes);
     return RunFolder.JSON.writeValueAsString(all);
   }
 

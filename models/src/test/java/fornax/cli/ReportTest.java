@@ -40,8 +40,8 @@ class ReportTest {
     Cli.Result result =
         Cli.run(
             ("train --device cpu --layers 1 --width 16 --heads 2 --context 8 --batch 2 --steps 30"
-                 + " --eval-every 10 --eval-batches 2 --sample-every 15 --tensorboard --dashboard"
-                 + " --data "
+                    + " --eval-every 10 --eval-batches 2 --sample-every 15 --tensorboard --dashboard"
+                    + " --data "
                     + text
                     + " --out "
                     + run)
@@ -68,7 +68,9 @@ class ReportTest {
     }
     assertEquals(0, data.at("/steps/modelFlopsUtilization/29").asDouble());
     assertEquals(4, data.at("/evaluations/validationLoss").size());
-    assertEquals(2, data.at("/samples").size()); // before training, and after step 15
+    assertEquals(3, data.at("/samples").size()); // before training, after step 15, and at the end
+    assertEquals(30, data.at("/samples/2/step").asInt());
+    assertEquals(0, data.get("spikes").asInt());
     assertEquals(16, data.at("/config/model/width").asInt());
     assertEquals("6N + 12·layers·width·context", data.at("/environment/flopsFormula").asText());
     assertTrue(page.contains("<title>run&lt;b&gt;</title>"));
