@@ -38,6 +38,16 @@ record Checkpoint(Path path, RunConfig config, Tokenizer tokenizer) {
       Checkpoints.verify(path);
       return read(path);
     }
+    if (!Files.isRegularFile(path.resolve("config.json"))) {
+      throw new UserException(
+          "checkpoint: "
+              + path
+              + (Files.isDirectory(path)
+                  ? " has no config.json"
+                  : Files.exists(path) ? " is no folder" : " does not exist")
+              + "; need the folder of a run, as ./fornax train prints it, or of a Hugging Face"
+              + " GPT-2: config.json, model.safetensors, vocab.json and merges.txt");
+    }
     RunFolder folder = RunFolder.open(path);
     boolean ended = Files.isRegularFile(folder.model()) || Files.isRegularFile(folder.adapter());
     Path newest = ended ? null : folder.checkpoints().newest(false);

@@ -351,7 +351,9 @@ final class TrainCommand extends Command {
               + folder
               + ", which has taken all "
               + done
-              + " steps");
+              + " steps; --from "
+              + folder
+              + " trains its weights further");
     }
     List<String> sources = data == null ? config.data() : data;
     if (config.instructions()) {
