@@ -86,7 +86,7 @@ class SharedCacheTest {
             "-XX:TieredStopAtLevel=1",
             "--add-modules=jdk.incubator.vector",
             "--enable-native-access=ALL-UNNAMED",
-            "-Djava.io.tmpdir=" + cache, // where LWJGL unpacks
+            "-Djava.io.tmpdir=" + cache,
             "-Dfornax.cache=" + cache));
     command.addAll(properties);
     command.addAll(

@@ -1,9 +1,15 @@
 package fornax.opencl;
 
+import fornax.backend.Settings;
+import fornax.io.ResourceFiles;
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.SymbolLookup;
+import java.net.URL;
+import java.nio.file.Path;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import org.lwjgl.Version;
 import org.lwjgl.opencl.CL;
 import org.lwjgl.system.Configuration;
 
@@ -12,6 +18,8 @@ final class OpenClLibrary {
   /// Debian's run-time package has no link without a version, which is what LWJGL looks for.
   private static final List<String> NAMES =
       List.of("libOpenCL.so.1", "libOpenCL.so", "OpenCL", "libOpenCL.dylib");
+
+  private static final String LWJGL = "/linux/x64/org/lwjgl/liblwjgl.so";
 
   private static final @Nullable String FAILURE = load();
 
@@ -25,6 +33,7 @@ final class OpenClLibrary {
   private static @Nullable String load() {
     List<String> names = names();
     try {
+      unpackLwjgl();
       Configuration.OPENCL_EXPLICIT_INIT.set(true);
       for (String name : names) {
         if (exists(name)) {
@@ -36,6 +45,23 @@ final class OpenClLibrary {
       return "LWJGL cannot be used: " + e;
     }
     return "no OpenCL loader; looked for " + String.join(", ", names);
+  }
+
+  // Where LWJGL does it, it opens what another JVM has written half of, and ends with SIGBUS.
+  private static void unpackLwjgl() {
+    @Nullable Path cache = Settings.cache();
+    @Nullable URL library = OpenClLibrary.class.getResource(LWJGL);
+    if (cache == null
+        || library == null
+        || Configuration.SHARED_LIBRARY_EXTRACT_PATH.get() != null) {
+      return;
+    }
+    try {
+      Path file = ResourceFiles.unpack(library, cache.resolve("lwjgl-" + Version.getVersion()));
+      Configuration.SHARED_LIBRARY_EXTRACT_PATH.set(file.resolveSibling("").toString());
+    } catch (IOException _) {
+      return; // LWJGL looks for another place
+    }
   }
 
   private static List<String> names() {
