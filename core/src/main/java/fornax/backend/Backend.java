@@ -728,6 +728,12 @@ public interface Backend extends Primitives {
     }
   }
 
+  /// What multiplies BF16 matrices here, as [Settings.CpuMatmul] calls it in small letters, where
+  /// there is a choice, by which the last bits of a result differ; empty where there is none.
+  default String bf16Matmul() {
+    return "";
+  }
+
   // ---- advice
 
   /// The most logits to make at once for a loss that need not hold them all: enough for matmul's

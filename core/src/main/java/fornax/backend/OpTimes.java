@@ -47,6 +47,7 @@ final class OpTimes implements InvocationHandler {
           "capture",
           "constant",
           "multiplyInTf32",
+          "bf16Matmul",
           "rowPitch",
           "hashCode",
           "toString" ->

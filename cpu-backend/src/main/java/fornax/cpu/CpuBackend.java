@@ -513,6 +513,13 @@ final class CpuBackend implements Backend {
     Sgd.step(workers, slots, factors, scale);
   }
 
+  // ---- precision
+
+  @Override
+  public String bf16Matmul() {
+    return products.ofBfloat16();
+  }
+
   // ---- control
 
   @Override

@@ -3,6 +3,7 @@ package fornax.cpu;
 import fornax.backend.DeviceException;
 import fornax.backend.Settings;
 import fornax.backend.Settings.CpuMatmul;
+import java.util.Locale;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.jspecify.annotations.Nullable;
 
@@ -52,6 +53,13 @@ final class MatmulProvider {
     } else {
       Matmul.run(workers, args);
     }
+  }
+
+  /// What multiplies BF16 matrices that are worth a call: `java` or `onednn`.
+  String ofBfloat16() {
+    CpuMatmul used =
+        choice == CpuMatmul.JAVA || Library.MATMUL == null ? CpuMatmul.JAVA : CpuMatmul.ONEDNN;
+    return used.name().toLowerCase(Locale.ROOT);
   }
 
   private @Nullable OneDnnMatmul oneDnn() {

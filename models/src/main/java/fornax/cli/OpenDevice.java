@@ -90,6 +90,11 @@ final class OpenDevice implements AutoCloseable {
     return info.testOnly() ? backend.id() + ", " + info.name() : backend.id();
   }
 
+  /// What runs record of products in `precision`: [Backend#bf16Matmul()] if that is BF16.
+  String matmul(Precision precision) {
+    return precision == Precision.BF16 ? backend.bf16Matmul() : "";
+  }
+
   /// @throws UserException if the parameters, their gradients and the optimiser alone are too much
   /// @throws fornax.backend.DeviceException if the device does not compute in `precision`
   void requireMemoryToTrain(GptConfig config, Precision precision) {

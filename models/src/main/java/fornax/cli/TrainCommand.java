@@ -281,6 +281,7 @@ final class TrainCommand extends Command {
                     material.sha256(),
                     options,
                     opened.id(),
+                    opened.matmul(options.precision()),
                     material.instructions(),
                     lora == null ? List.of() : List.of(lora));
             folder.writeConfig(all);
@@ -395,9 +396,11 @@ final class TrainCommand extends Command {
     RunConfig config = from.config();
     TrainOptions options = config.training();
     String on = or(device, config.device().split(",", 2)[0]);
-    try (var opened = OpenDevice.open(on, threads, matmul, reports.profile, output.err())) {
+    CpuMatmul products = matmul != null ? matmul : MatmulOption.ofRun(config.matmul());
+    try (var opened = OpenDevice.open(on, threads, products, reports.profile, output.err())) {
       safety.apply(opened.backend());
       requireMemory(opened, config.model(), config.lora() != null);
+      noteMatmul(config.matmul(), opened.matmul(options.precision()));
       try (var gpt = new Gpt(config.model(), Weights.zeros(opened.backend(), options.seed()))) {
         from.loadToTrain(gpt, output);
         try (var trainer = new Trainer(gpt, material.data(), options)) {
@@ -421,6 +424,17 @@ final class TrainCommand extends Command {
           return run.run(trainer, state, reports, output, json);
         }
       }
+    }
+  }
+
+  private void noteMatmul(String before, String now) {
+    if (!before.isEmpty() && !now.isEmpty() && !before.equals(now)) {
+      output
+          .err()
+          .printf(
+              "note: the run's bf16 products were by %s; they are by %s from now on, with other"
+                  + " last bits; --matmul %s goes on as before%n",
+              before, now, before);
     }
   }
 

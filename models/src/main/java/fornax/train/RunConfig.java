@@ -16,6 +16,7 @@ import org.jspecify.annotations.Nullable;
 /// @param textSha256 [#sha256(String)] of these texts together, by which the text is known again
 /// @param training how it was trained
 /// @param device what it was trained on
+/// @param matmul what multiplied BF16 matrices there, if it did and there was a choice; else empty
 /// @param instructions whether the texts are JSON lines of prompts and answers
 /// @param adapters those that were trained in place of all weights: none, or one kind
 public record RunConfig(
@@ -25,6 +26,7 @@ public record RunConfig(
     String textSha256,
     TrainOptions training,
     String device,
+    String matmul,
     boolean instructions,
     List<LoraConfig> adapters) {
   public RunConfig {
@@ -40,7 +42,7 @@ public record RunConfig(
       String textSha256,
       TrainOptions training,
       String device) {
-    this(preset, model, data, textSha256, training, device, false, List.of());
+    this(preset, model, data, textSha256, training, device, "", false, List.of());
   }
 
   /// The adapters that were trained in place of all weights; null: none.
@@ -51,7 +53,7 @@ public record RunConfig(
   /// This, of a model whose weights have the adapters in them.
   public RunConfig withoutLora() {
     return new RunConfig(
-        preset, model, data, textSha256, training, device, instructions, List.of());
+        preset, model, data, textSha256, training, device, matmul, instructions, List.of());
   }
 
   /// The SHA-256 of `text` in UTF-8, in hexadecimal digits.

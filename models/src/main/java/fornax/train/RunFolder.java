@@ -201,6 +201,7 @@ public final class RunFolder {
     ObjectNode members = configuration();
     var _ = members.remove(FORMAT_KEY);
     if (type == RunConfig.class) {
+      addDefault(members, "matmul", "");
       addDefault(members, "instructions", false);
       addDefault(members, "adapters", List.of());
     }

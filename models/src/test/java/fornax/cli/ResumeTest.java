@@ -11,6 +11,7 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.google.errorprone.annotations.CanIgnoreReturnValue;
 import fornax.models.Devices;
+import fornax.train.RunConfig;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -251,6 +252,31 @@ class ResumeTest {
     Cli.Result resumed = ok("train", "--resume", run.toString(), "--skip-damaged");
     assertTrue(resumed.err().contains("step 10 of 20"), resumed.err());
     assertSameRun(finished, run, 20);
+  }
+
+  @Test
+  void bf16Products_areByWhatTheRunBeganWith() throws IOException {
+    Path run = folder.resolve("run");
+    String often = "--checkpoint-every=10 --keep=9 --eval-every=0 --sample-every=0";
+    ok(train(SIZES + "--precision=bf16 --matmul=java " + often, run));
+    delete(checkpoint(run, 20));
+    String said = ok("train", "--resume", run.toString()).err();
+    assertFalse(said.contains("bf16 products were"), said);
+
+    delete(checkpoint(run, 20));
+    Path file = checkpoint(run, 10).resolve("config.json");
+    Path sums = checkpoint(run, 10).resolve("checksums.sha256");
+    String config = Files.readString(file);
+    assertTrue(config.contains("\"matmul\" : \"java\""), config);
+    String other = config.replace("\"java\"", "\"onednn\"");
+    Path _ = Files.writeString(file, other);
+    String listed = Files.readString(sums).replaceFirst("# .*\n", "");
+    String now = listed.replace(RunConfig.sha256(config), RunConfig.sha256(other));
+    Path _ = Files.writeString(sums, now + "# " + RunConfig.sha256(now) + "\n");
+    said = ok("train", "--resume", run.toString(), "--matmul=java").err();
+    assertTrue(
+        said.contains("note: the run's bf16 products were by onednn; they are by java from now on"),
+        said);
   }
 
   @Test

@@ -23,7 +23,7 @@ class RunFolderFuzzTest {
       Fuzz.of("config", RunFolderFuzzTest::read)
           .seeds(FOLDER.seeds())
           .words("format", "fornax-run", "model", "training", "optimizer", "layers", "vocabulary")
-          .words("schedule", "cosine", "bf16", "data", "textSha256", "device", "heads");
+          .words("schedule", "cosine", "bf16", "data", "textSha256", "device", "matmul", "heads");
 
   static RunConfig config() {
     return new RunConfig(

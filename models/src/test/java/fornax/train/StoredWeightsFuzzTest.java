@@ -60,6 +60,7 @@ class StoredWeightsFuzzTest {
               config.textSha256(),
               config.training(),
               config.device(),
+              config.matmul(),
               false,
               List.of(new LoraConfig(1, 2, 0.1, "base", sum))));
       SafeTensors.write(
