@@ -16,9 +16,13 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /// Trains on the software CUDA device as a user would on a card: the losses are the CPU's.
 class CudaTrainingTest {
@@ -78,16 +82,21 @@ class CudaTrainingTest {
 
   private String runWith(String options, String... arguments)
       throws IOException, InterruptedException {
-    Path err = folder.resolve("err.txt");
+    Process process = command(options, arguments).start();
+    String out = text(process);
+    assertEquals(0, process.waitFor(), Files.readString(folder.resolve("err.txt")));
+    return out;
+  }
+
+  private ProcessBuilder command(String options, String... arguments) {
     ProcessBuilder builder =
-        launcher.command(folder, options, arguments).redirectError(err.toFile());
+        launcher
+            .command(folder, options, arguments)
+            .redirectError(folder.resolve("err.txt").toFile());
     builder
         .environment()
         .merge("LD_LIBRARY_PATH", LIBRARIES.toString(), (before, ours) -> ours + ":" + before);
-    Process process = builder.start();
-    String out = text(process);
-    assertEquals(0, process.waitFor(), Files.readString(err));
-    return out;
+    return builder;
   }
 
   private List<Double> losses(String device, String precision)
@@ -102,8 +111,12 @@ class CudaTrainingTest {
                     + " --precision "
                     + precision)
                 .split(" "));
+    return losses(folder.resolve(device));
+  }
+
+  private static List<Double> losses(Path run) throws IOException {
     List<Double> losses = new ArrayList<>();
-    for (String line : Files.readAllLines(folder.resolve(device).resolve("metrics.jsonl"))) {
+    for (String line : Files.readAllLines(run.resolve("metrics.jsonl"))) {
       JsonNode loss = JSON.readTree(line).get("loss");
       if (loss != null) {
         losses.add(loss.asDouble());
@@ -167,49 +180,109 @@ class CudaTrainingTest {
   }
 
   @Test
-  void resumedRun_goesOnBitForBit() throws IOException, InterruptedException {
-    String sizes = "--layers 1 --width 16 --heads 2 --context 8 --batch 2 --dropout 0.1 --steps 4";
-    String reports = " --eval-every 0 --sample-every 0 --checkpoint-every 2 --keep 3 --device cuda";
-    String _ = run(("train " + sizes + reports + " --out straight").split(" "));
-    Path weights = folder.resolve("straight").resolve("model.safetensors");
-    byte[] straight = Files.readAllBytes(weights);
-    Path last = folder.resolve("straight/checkpoints/step-00000004");
-    byte[] moments = Files.readAllBytes(last.resolve("optimizer.safetensors"));
-    // As if it had been killed after step 3.
-    Path _ = Files.move(last, folder.resolve("last"));
-    Files.delete(weights);
-    String _ = run("train", "--resume", "straight");
-    assertArrayEquals(straight, Files.readAllBytes(weights));
-    assertArrayEquals(moments, Files.readAllBytes(last.resolve("optimizer.safetensors")));
+  void killedRun_goesOnBitForBit() throws IOException, InterruptedException {
+    String options =
+        "--layers 1 --width 16 --heads 2 --context 8 --batch 2 --dropout 0.1 --accumulate 2"
+            + " --steps 20 --eval-every 0 --sample-every 0 --checkpoint-every 5 --device cuda";
+    String _ = run(("train " + options + " --out straight").split(" "));
+    Path killed = folder.resolve("killed");
+    Process process =
+        command("-Dfornax.cuda.code=ptx", ("train " + options + " --out killed").split(" "))
+            .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+            .start();
+    while (process.isAlive() && !Files.exists(killed.resolve("checkpoints/step-00000010"))) {
+      boolean _ = process.waitFor(1, TimeUnit.MILLISECONDS);
+    }
+    process.destroyForcibly();
+    assertEquals(128 + 9, process.waitFor(), Files.readString(folder.resolve("err.txt")));
+    assertFalse(Files.exists(killed.resolve("model.safetensors")), "it had ended");
+    String _ = run("train", "--resume", "killed");
+    ResumeTest.assertSameRun(folder.resolve("straight"), killed, 20);
+  }
+
+  @Test
+  @Tag("slow")
+  void adapters_learnAsOnTheCpu() throws IOException, InterruptedException {
+    String reports = " --eval-every 0 --sample-every 0 --batch 4 --dropout 0.1";
+    String sizes = "train --layers 2 --width 48 --heads 2 --context 32 --steps 5 --device cpu";
+    String _ = run((sizes + reports + " --out base").split(" "));
+    String options =
+        "train --from base --data shakespeare --lora-rank 4 --lora-dropout 0.1 --lr 0.01"
+            + " --steps 10";
+    List<List<Double>> losses = new ArrayList<>();
+    for (String device : List.of("cpu", "cuda")) {
+      String _ = run((options + reports + " --out " + device + " --device " + device).split(" "));
+      losses.add(losses(folder.resolve(device)));
+    }
+    assertEquals(10, losses.getLast().size());
+    for (int step = 0; step < 10; step++) {
+      assertEquals(
+          losses.getFirst().get(step), losses.getLast().get(step), TOLERANCE, "step " + step);
+    }
+  }
+
+  @Test
+  @Tag("slow")
+  void profile_tellsTheTimeOfEachOperation() throws IOException, InterruptedException {
+    String said =
+        run(
+            ("train --layers 1 --width 16 --heads 2 --context 8 --batch 2 --steps 20 --eval-every 0"
+                    + " --sample-every 0 --profile --device cuda --out profiled")
+                .split(" "));
+    assertTrue(said.contains("OPERATION "), said);
+    assertTrue(said.lines().anyMatch(line -> line.matches("adamW +adamw adam_w +\\d+ .*")), said);
+    assertTrue(said.lines().anyMatch(line -> line.startsWith("total ")), said);
   }
 
   @Test
   void recomputing_givesTheSameBitsInTheLessMemoryThatWasPlanned()
       throws IOException, InterruptedException {
-    String sizes = "--layers 4 --width 16 --heads 2 --context 16 --batch 8 --dropout 0.1 --steps 2";
-    String reports = " --eval-every 0 --sample-every 0 --precision bf16 --device cuda";
+    String sizes = "--layers 4 --width 16 --heads 2 --context 16 --batch 8 --dropout 0.1";
     long[] peaks = new long[2];
     byte[][] weights = new byte[2][];
     for (int again = 0; again < 2; again++) {
-      String out = again == 1 ? " --out again --recompute" : " --out kept";
-      String _ = run(("train " + sizes + reports + out).split(" "));
-      Path run = folder.resolve(again == 1 ? "again" : "kept");
-      weights[again] = Files.readAllBytes(run.resolve("model.safetensors"));
-      String line = Files.readAllLines(run.resolve("metrics.jsonl")).get(1);
-      peaks[again] = JSON.readTree(line).get("peakBytes").asLong();
+      String precision = " --precision bf16" + (again == 1 ? " --recompute" : "");
+      peaks[again] = measuredAsPlanned("nano", sizes + precision);
+      weights[again] = Files.readAllBytes(folder.resolve("measured").resolve("model.safetensors"));
     }
     assertArrayEquals(weights[0], weights[1]);
     assertTrue(peaks[1] < 0.7 * peaks[0], peaks[1] + " bytes at most; without, " + peaks[0]);
-    for (int again = 0; again < 2; again++) {
-      String plan =
-          run(
-              ("plan --json --preset nano --precision bf16 --gpu 24000000000 "
-                      + sizes.replace(" --steps 2", "")
-                      + (again == 1 ? " --recompute" : ""))
-                  .split(" "));
-      long planned = JSON.readTree(plan).get("peakBytes").asLong();
-      assertEquals(peaks[again], planned, 0.05 * peaks[again]);
-    }
+  }
+
+  @Test
+  @Tag("slow")
+  void oddSizesInF32WithAccumulation_takeWhatWasPlanned() throws IOException, InterruptedException {
+    String sizes = "--layers 3 --width 36 --heads 3 --context 13 --batch 5 --accumulate 2";
+    assertTrue(measuredAsPlanned("nano", sizes) > 0);
+  }
+
+  @ParameterizedTest
+  @Tag("slow")
+  @CsvSource({
+    "nano, --batch 12",
+    "nano, --batch 12 --recompute",
+    "nano, --batch 12 --precision bf16",
+    "nano, --batch 12 --precision bf16 --recompute --accumulate 2",
+    "baby, --batch 1",
+    "baby, --batch 1 --precision bf16 --accumulate 2"
+  })
+  void presets_takeWhatWasPlanned(String preset, String options)
+      throws IOException, InterruptedException {
+    assertTrue(measuredAsPlanned(preset, options) > 0);
+  }
+
+  /// Trains for two steps; returns the most bytes that were live.
+  private long measuredAsPlanned(String preset, String options)
+      throws IOException, InterruptedException {
+    String sizes = " --preset " + preset + " " + options;
+    String reports = " --steps 2 --eval-every 0 --sample-every 0 --device cuda --out measured";
+    String _ = run(("train" + sizes + reports).split(" "));
+    String line = Files.readAllLines(folder.resolve("measured").resolve("metrics.jsonl")).get(1);
+    long peak = JSON.readTree(line).get("peakBytes").asLong();
+    String plan = run(("plan --json --gpu 24000000000" + sizes).split(" "));
+    long planned = JSON.readTree(plan).get("peakBytes").asLong();
+    assertEquals(peak, planned, 0.05 * peak);
+    return peak;
   }
 
   private String recordedDevice(String run) throws IOException {
