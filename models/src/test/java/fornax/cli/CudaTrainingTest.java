@@ -230,7 +230,7 @@ class CudaTrainingTest {
                     + " --sample-every 0 --profile --device cuda --out profiled")
                 .split(" "));
     assertTrue(said.contains("OPERATION "), said);
-    assertTrue(said.lines().anyMatch(line -> line.matches("adamW +adamw adam_w +\\d+ .*")), said);
+    assertTrue(said.lines().anyMatch(line -> line.matches("adamw +adamw adam_w +\\d+ .*")), said);
     assertTrue(said.lines().anyMatch(line -> line.startsWith("total ")), said);
   }
 
