@@ -20,7 +20,7 @@ extern "C" __global__ void __launch_bounds__(256)
   const float* gradient = slot.p[1] + start;
   float* first = slot.p[2] + start;
   float* second = slot.p[3] + start;
-  bf16* copy = slot.copy ? slot.copy + start : nullptr;
+  u16* copy = slot.copy ? static_cast<u16*>(slot.copy) + start : nullptr;
   float decay = factors[DECAY];
   float rest1 = factors[REST_1];
   float beta2 = factors[BETA_2];
@@ -40,7 +40,7 @@ extern "C" __global__ void __launch_bounds__(256)
     float p = decay * parameter[i] - update;
     parameter[i] = p;
     if (copy) {
-      copy[i] = fromFloat<bf16>(p);
+      storeFloat(copy, (int)slot.copyType, i, p);
     }
   }
 }

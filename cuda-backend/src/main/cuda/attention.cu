@@ -367,8 +367,13 @@ __device__ __forceinline__ void gradientKv(const AttentionArguments<T>& p) {
 ATTENTION(float, f32, 32, 64, 32, 32, 32)
 ATTENTION(float, f32, 64, 64, 32, 32, 32)
 ATTENTION(float, f32, 128, 32, 16, 16, 16)
-#if __CUDA_ARCH__ < 800  // later cards have attentionmma.cu
+#if __CUDA_ARCH__ < 800  // later cards have attentionmma.cu and attentionmmaf16.cu
 ATTENTION(bf16, bf16, 32, 64, 32, 32, 32)
 ATTENTION(bf16, bf16, 64, 64, 32, 32, 32)
 ATTENTION(bf16, bf16, 128, 32, 16, 16, 16)
+ATTENTION(f16, f16, 128, 32, 16, 16, 16)
+#endif
+#if __CUDA_ARCH__ < 750  // later cards have attentionmmaf16.cu
+ATTENTION(f16, f16, 32, 64, 32, 32, 32)
+ATTENTION(f16, f16, 64, 64, 32, 32, 32)
 #endif

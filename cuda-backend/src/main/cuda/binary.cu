@@ -53,7 +53,8 @@ __device__ __forceinline__ void contiguousNumber(const T* a, float b, T* y, i64 
   }
 #define BINARY(OP, name)            \
   BINARY_OF(OP, name, float, f32)   \
-  BINARY_OF(OP, name, bf16, bf16)
+  BINARY_OF(OP, name, bf16, bf16)   \
+  BINARY_OF(OP, name, f16, f16)
 
 BINARY(ADD, add)
 BINARY(SUBTRACT, subtract)

@@ -61,7 +61,8 @@ COPY(u32, 4)
 
 // ---- conversions
 
-extern "C" __global__ void __launch_bounds__(256) copy_f32_to_bf16(const float* x, bf16* y, i64 n) {
+template <typename X, typename Y>
+__device__ __forceinline__ void convert(const X* x, Y* y, i64 n) {
   i64 i = ((i64)blockIdx.x * blockDim.x + threadIdx.x) * 4;
   if (i + 4 <= n) {
     float v[4];
@@ -69,23 +70,21 @@ extern "C" __global__ void __launch_bounds__(256) copy_f32_to_bf16(const float* 
     store4(y + i, v);
   } else {
     for (; i < n; i++) {
-      y[i] = fromFloat<bf16>(x[i]);
+      y[i] = fromFloat<Y>(toFloat(x[i]));
     }
   }
 }
 
-extern "C" __global__ void __launch_bounds__(256) copy_bf16_to_f32(const bf16* x, float* y, i64 n) {
-  i64 i = ((i64)blockIdx.x * blockDim.x + threadIdx.x) * 4;
-  if (i + 4 <= n) {
-    float v[4];
-    load4(x + i, v);
-    store4(y + i, v);
-  } else {
-    for (; i < n; i++) {
-      y[i] = toFloat(x[i]);
-    }
+#define CONVERT(X, xType, Y, yType)                           \
+  extern "C" __global__ void __launch_bounds__(256)           \
+      copy_##xType##_to_##yType(const X* x, Y* y, i64 n) {    \
+    convert(x, y, n);                                         \
   }
-}
+
+CONVERT(float, f32, bf16, bf16)
+CONVERT(bf16, bf16, float, f32)
+CONVERT(float, f32, f16, f16)
+CONVERT(f16, f16, float, f32)
 
 // Floating to I32 truncates, NaN gives 0; to BOOL is x ≠ 0; from BOOL gives 0 or 1.
 extern "C" __global__ void __launch_bounds__(256) copy_convert(
@@ -96,8 +95,8 @@ extern "C" __global__ void __launch_bounds__(256) copy_convert(
   }
   i64 at[2];
   place(loop, i, at);
-  bool fromFloating = xType == F32 || xType == BF16;
-  bool toFloating = yType == F32 || yType == BF16;
+  bool fromFloating = xType == F32 || isHalf(xType);
+  bool toFloating = yType == F32 || isHalf(yType);
   if (fromFloating) {
     float value = loadFloat(x, xType, at[0]);
     if (toFloating) {

@@ -82,3 +82,4 @@ __device__ __forceinline__ void gradient(
 
 CROSS_ENTROPY(float, f32)
 CROSS_ENTROPY(bf16, bf16)
+CROSS_ENTROPY(f16, f16)

@@ -30,3 +30,4 @@ __device__ __forceinline__ void dropout(
 
 DROPOUT(float, float, f32)
 DROPOUT(bf16, bf16, bf16)
+DROPOUT(f16, f16, f16)

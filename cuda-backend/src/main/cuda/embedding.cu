@@ -27,3 +27,4 @@ __device__ __forceinline__ void forward(
 
 EMBEDDING(float, f32)
 EMBEDDING(bf16, bf16)
+EMBEDDING(f16, f16)

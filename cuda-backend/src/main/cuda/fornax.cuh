@@ -9,9 +9,13 @@ typedef long long i64;
 typedef unsigned long long u64;
 
 // The ordinals of fornax.array.DType.
-enum Type { F32 = 0, F64 = 1, BF16 = 2, I32 = 3, BOOL = 4 };
+enum Type { F32 = 0, F64 = 1, BF16 = 2, F16 = 3, I32 = 4, BOOL = 5 };
 
 struct bf16 {
+  u16 bits;
+};
+
+struct f16 {
   u16 bits;
 };
 
@@ -22,6 +26,12 @@ __device__ __forceinline__ float infinity() { return __int_as_float(0x7f800000);
 __device__ __forceinline__ float toFloat(float x) { return x; }
 
 __device__ __forceinline__ float toFloat(bf16 x) { return __uint_as_float((u32)x.bits << 16); }
+
+__device__ __forceinline__ float toFloat(f16 x) {
+  float y;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x.bits));
+  return y;
+}
 
 __device__ __forceinline__ bool isNan(float x) { return x != x; }
 
@@ -42,6 +52,17 @@ __device__ __forceinline__ bf16 fromFloat<bf16>(float x) {
   return y;
 }
 
+// To nearest even; beyond 65504 infinity; NaN stays NaN.
+template <>
+__device__ __forceinline__ f16 fromFloat<f16>(float x) {
+  f16 y;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(y.bits) : "f"(x));
+  return y;
+}
+
+// Whether `type` has 16 bits.
+__device__ __forceinline__ bool isHalf(int type) { return type == BF16 || type == F16; }
+
 // Four neighbours at once; `x` is aligned to four elements.
 __device__ __forceinline__ void load4(const float* x, float (&v)[4]) {
   float4 w = *reinterpret_cast<const float4*>(x);
@@ -59,27 +80,42 @@ __device__ __forceinline__ void load4(const bf16* x, float (&v)[4]) {
   v[3] = __uint_as_float(w.y & 0xffff0000u);
 }
 
+__device__ __forceinline__ void load4(const f16* x, float (&v)[4]) {
+  uint2 w = *reinterpret_cast<const uint2*>(x);
+  v[0] = toFloat(f16{(u16)w.x});
+  v[1] = toFloat(f16{(u16)(w.x >> 16)});
+  v[2] = toFloat(f16{(u16)w.y});
+  v[3] = toFloat(f16{(u16)(w.y >> 16)});
+}
+
 __device__ __forceinline__ void store4(float* y, const float (&v)[4]) {
   *reinterpret_cast<float4*>(y) = make_float4(v[0], v[1], v[2], v[3]);
 }
 
-__device__ __forceinline__ void store4(bf16* y, const float (&v)[4]) {
+// bf16 or f16.
+template <typename T>
+__device__ __forceinline__ void store4(T* y, const float (&v)[4]) {
   uint2 w;
-  w.x = fromFloat<bf16>(v[0]).bits | (u32)fromFloat<bf16>(v[1]).bits << 16;
-  w.y = fromFloat<bf16>(v[2]).bits | (u32)fromFloat<bf16>(v[3]).bits << 16;
+  w.x = fromFloat<T>(v[0]).bits | (u32)fromFloat<T>(v[1]).bits << 16;
+  w.y = fromFloat<T>(v[2]).bits | (u32)fromFloat<T>(v[3]).bits << 16;
   *reinterpret_cast<uint2*>(y) = w;
 }
 
 // An element of a floating array whose type is known only at run time.
 __device__ __forceinline__ float loadFloat(const void* x, int type, i64 at) {
-  return type == F32 ? static_cast<const float*>(x)[at] : toFloat(static_cast<const bf16*>(x)[at]);
+  if (type == F32) {
+    return static_cast<const float*>(x)[at];
+  }
+  u16 bits = static_cast<const u16*>(x)[at];
+  return type == BF16 ? toFloat(bf16{bits}) : toFloat(f16{bits});
 }
 
 __device__ __forceinline__ void storeFloat(void* y, int type, i64 at, float value) {
   if (type == F32) {
     static_cast<float*>(y)[at] = value;
   } else {
-    static_cast<bf16*>(y)[at] = fromFloat<bf16>(value);
+    static_cast<u16*>(y)[at] =
+        type == BF16 ? fromFloat<bf16>(value).bits : fromFloat<f16>(value).bits;
   }
 }
 

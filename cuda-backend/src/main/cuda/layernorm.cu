@@ -158,3 +158,4 @@ __device__ __forceinline__ void parameters(
 
 LAYER_NORM(float, f32)
 LAYER_NORM(bf16, bf16)
+LAYER_NORM(f16, f16)

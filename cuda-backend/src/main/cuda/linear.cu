@@ -72,7 +72,8 @@ __device__ __forceinline__ void biasActivationGradient(
 
 #define LINEARS(OP, name)         \
   LINEAR(OP, float, name##_f32)   \
-  LINEAR(OP, bf16, name##_bf16)
+  LINEAR(OP, bf16, name##_bf16)   \
+  LINEAR(OP, f16, name##_f16)
 
 LINEARS(-1, none)
 LINEARS(RELU, relu)

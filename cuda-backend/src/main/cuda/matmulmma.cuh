@@ -1,6 +1,6 @@
 // y = activation(a·b + bias), or y += a·b, on tensor cores with sums in F32: what the kernels of all
 // types of factors share. Shapes: a [batch, M, K], b [batch, K, N], each by rows or by columns; y
-// [batch, M, N] in F32 or bf16 with any strides; bias [N].
+// [batch, M, N] in F32, bf16 or f16 with any strides; bias [N].
 //
 // A block makes a tile of BM × BN, a warp one of WM × WN of it. Tiles of a and b come by cp.async
 // into shared memory as they lie, 64 bytes of k at a time, STAGES of them in turn: two are under
@@ -66,7 +66,8 @@ __device__ __forceinline__ void store(
     if (both && p.yPairs && p.yType == F32) {
       *reinterpret_cast<float2*>(static_cast<float*>(y) + to) = pair;
     } else if (both && p.yPairs) {
-      *reinterpret_cast<u32*>(static_cast<bf16*>(y) + to) = packBf16(pair.x, pair.y);
+      *reinterpret_cast<u32*>(static_cast<u16*>(y) + to) =
+          p.yType == BF16 ? pack<bf16>(pair.x, pair.y) : pack<f16>(pair.x, pair.y);
     } else {
       storeFloat(y, p.yType, to, pair.x);
       if (both) {
@@ -108,7 +109,7 @@ struct Factors {
   }
 
   static __device__ __forceinline__ void multiply(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
-    multiplyAdd(c, a, b0, b1);
+    multiplyAdd<T>(c, a, b0, b1);
   }
 };
 

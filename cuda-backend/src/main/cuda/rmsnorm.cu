@@ -97,3 +97,4 @@ __device__ __forceinline__ void parameters(
 
 RMS_NORM(float, f32)
 RMS_NORM(bf16, bf16)
+RMS_NORM(f16, f16)

@@ -30,7 +30,7 @@ extern "C" __global__ void __launch_bounds__(256)
     p -= rate * (nesterov ? g + momentum * v : v);
     slot.p[0][i] = p;
     if (slot.copy) {
-      slot.copy[i] = fromFloat<bf16>(p);
+      storeFloat(slot.copy, (int)slot.copyType, i, p);
     }
   }
 }

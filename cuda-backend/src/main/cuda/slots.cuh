@@ -6,7 +6,8 @@
 
 struct Slot {
   float* p[4];     // the arrays of the slot, as many as the kernel uses
-  bf16* copy;      // of the first, or null
+  void* copy;      // of the first, or null
+  i64 copyType;    // bf16 or f16
   i64 elements;
   i64 firstChunk;  // of all chunks of all slots
 };

@@ -132,5 +132,7 @@ __device__ __forceinline__ void gradientColumns(
 
 SOFTMAX(softmax, false, float, f32)
 SOFTMAX(softmax, false, bf16, bf16)
+SOFTMAX(softmax, false, f16, f16)
 SOFTMAX(log_softmax, true, float, f32)
 SOFTMAX(log_softmax, true, bf16, bf16)
+SOFTMAX(log_softmax, true, f16, f16)

@@ -77,7 +77,7 @@ extern "C" __global__ void __launch_bounds__(256)
   i64 start = (i64)blockIdx.y * n;
   u32 index = (u32)keys[start + i];
   indices[start + i] = (int)index;
-  if (type == BF16) {
+  if (isHalf(type)) {
     static_cast<u16*>(values)[start + i] = static_cast<const u16*>(x)[start + index];
   } else if (type == BOOL) {
     static_cast<u8*>(values)[start + i] = static_cast<const u8*>(x)[start + index];

@@ -25,7 +25,7 @@ extern "C" __global__ void __launch_bounds__(256)
       u32 index = (u32)last;
       i64 at = (i64)blockIdx.x * k + round;
       indices[at] = (int)index;
-      if (type == BF16) {
+      if (isHalf(type)) {
         static_cast<u16*>(values)[at] = static_cast<const u16*>(x)[start + index];
       } else if (type == BOOL) {
         static_cast<u8*>(values)[at] = static_cast<const u8*>(x)[start + index];

@@ -55,7 +55,8 @@ __device__ __forceinline__ void contiguousGradient(
   }
 #define UNARY(OP, name)              \
   UNARY_OF(OP, name, float, f32)     \
-  UNARY_OF(OP, name, bf16, bf16)
+  UNARY_OF(OP, name, bf16, bf16)   \
+  UNARY_OF(OP, name, f16, f16)
 
 UNARY(NEGATE, negate)
 UNARY(ABS, abs)

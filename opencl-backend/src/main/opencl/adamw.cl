@@ -1,13 +1,13 @@
 // AdamW (arXiv:1711.05101, algorithm 2) over up to 8 parameters in one launch: group number i belongs to the slot k with
-// first[k] <= i < first[k + 1]. The factors are those of fornax.backend.AdamWFactors. With -D COPY every parameter has a
-// BF16 copy.
+// first[k] <= i < first[k + 1]. The factors are those of fornax.backend.AdamWFactors. With -D COPY=T every parameter has
+// a copy of that type.
 typedef struct {
   INDEX first[9];
   INDEX count[8];
 } Slots;
 
 #ifdef COPY
-#define COPY_ARGUMENTS(k) , global ushort* c##k, const INDEX c##k##_start
+#define COPY_ARGUMENTS(k) , global STORAGE(COPY)* c##k, const INDEX c##k##_start
 #define COPY_CASE(k) c = c##k + c##k##_start;
 #else
 #define COPY_ARGUMENTS(k)
@@ -51,7 +51,7 @@ kernel void adamw(
   global float* m = m0;
   global float* v = v0;
 #ifdef COPY
-  global ushort* c = c0;
+  global STORAGE(COPY)* c = c0;
 #endif
   switch (slot) {
     CASE(0);
@@ -81,6 +81,6 @@ kernel void adamw(
   const float parameter = decay * p[i] - step_size * (first / (sqrt(second) * root_correction + epsilon));
   p[i] = parameter;
 #ifdef COPY
-  c[i] = to_bf16(parameter);
+  STORE(COPY, c, i, parameter);
 #endif
 }

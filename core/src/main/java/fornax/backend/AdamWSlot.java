@@ -9,8 +9,8 @@ import org.jspecify.annotations.Nullable;
 /// @param gradient read
 /// @param firstMoment changed in place
 /// @param secondMoment changed in place
-/// @param copy contiguous BF16 with the old parameter's values, which gets the new one's, rounded
-///   to nearest even; null: none
+/// @param copy contiguous BF16 or F16 with the old parameter's values, which gets the new one's,
+///   rounded to nearest even; null: none
 public record AdamWSlot(
     NdArray parameter,
     NdArray gradient,

@@ -611,7 +611,7 @@ public interface Backend extends Primitives {
   /// One AdamW step of each slot, with the gradient `g = scale·gradient`: `p ← decay·p; m ← m + (1
   /// − β₁)(g − m); v ← β₂v + (1 − β₂)g²; p ← p − stepSize·m / (√v·rootCorrection + ε)`. `factors`
   /// are [AdamWFactors], `scale` an F32 scalar; both are read on the device. Where scale is not
-  /// finite nothing changes. A slot's BF16 copy gets the new p in the same pass. Source:
+  /// finite nothing changes. A slot's 16-bit copy gets the new p in the same pass. Source:
   /// arXiv:1711.05101, algorithm 2.
   default void adamW(List<AdamWSlot> slots, NdArray factors, NdArray scale) {
     OptimizerBody.adamW(this, slots, factors, scale);
@@ -620,7 +620,7 @@ public interface Backend extends Primitives {
   /// One SGD step of each slot, with `g = scale·gradient + weightDecay·p`: `v ← momentum·v + g`, `p
   /// ← p − rate·(v, or g + momentum·v in Nesterov's form)`. `factors` are [SgdFactors], `scale` an
   /// F32 scalar; both are read on the device. Where scale is not finite nothing changes. A slot's
-  /// BF16 copy gets the new p. Source: Sutskever et al., ICML 2013, as PyTorch words it.
+  /// 16-bit copy gets the new p. Source: Sutskever et al., ICML 2013, as PyTorch words it.
   default void sgd(List<SgdSlot> slots, NdArray factors, NdArray scale) {
     OptimizerBody.sgd(this, slots, factors, scale);
   }

@@ -55,7 +55,7 @@ public interface Primitives extends AutoCloseable {
   /// `y = op(a, b)`.
   void binary(Binary op, NdArray a, NdArray b, NdArray y);
 
-  /// `y = op(a, b)` with the number `b`, rounded to F32 for F32 and BF16 arrays.
+  /// `y = op(a, b)` with the number `b`, rounded to F32 for F32 and half arrays.
   void binary(Binary op, NdArray a, double b, NdArray y);
 
   /// `y = op(a, b)`, BOOL; a and b floating, I32 or BOOL.
@@ -70,8 +70,8 @@ public interface Primitives extends AutoCloseable {
   // ---- reductions and scans
 
   /// `y = op of x` over the axes where y has size 1; x and y have the same rank, and y has x's size
-  /// or 1 at each axis. Floating, or I32. Sums of F32 and BF16 have the error of pairwise summation
-  /// or better.
+  /// or 1 at each axis. Floating, or I32. Sums of F32 and halves have the error of pairwise
+  /// summation or better.
   void reduce(Reduce op, NdArray x, NdArray y);
 
   /// `y` (I32, x's shape with size 1 at `axis`) = the index of the first largest element along

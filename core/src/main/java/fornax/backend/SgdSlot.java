@@ -8,8 +8,8 @@ import org.jspecify.annotations.Nullable;
 /// @param parameter changed in place
 /// @param gradient read
 /// @param velocity changed in place
-/// @param copy contiguous BF16 with the old parameter's values, which gets the new one's, rounded
-///   to nearest even; null: none
+/// @param copy contiguous BF16 or F16 with the old parameter's values, which gets the new one's,
+///   rounded to nearest even; null: none
 public record SgdSlot(
     NdArray parameter, NdArray gradient, NdArray velocity, @Nullable NdArray copy) {
   /// @throws fornax.array.DTypeException if an array is of another type

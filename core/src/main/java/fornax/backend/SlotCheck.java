@@ -11,7 +11,7 @@ final class SlotCheck {
   private SlotCheck() {}
 
   /// @throws DTypeException if the arrays are not all F32 (or F64, on the reference backend), or
-  ///   the copy is not BF16
+  ///   the copy is neither BF16 nor F16
   /// @throws ShapeException if they are not contiguous and of one shape
   static void check(String op, List<NdArray> arrays, @Nullable NdArray copy) {
     NdArray parameter = arrays.getFirst();
@@ -24,13 +24,13 @@ final class SlotCheck {
                 + array
                 + " beside the parameter "
                 + parameter
-                + "; need F32 (a BF16 parameter is the copy of an F32 one)");
+                + "; need F32 (a BF16 or F16 parameter is the copy of an F32 one)");
       }
       checkShape(op, parameter, array);
     }
     if (copy != null) {
-      if (copy.dtype() != DType.BF16) {
-        throw new DTypeException(op + ": copy of another type; got " + copy + "; need BF16");
+      if (!copy.dtype().isHalf()) {
+        throw new DTypeException(op + ": copy of another type; got " + copy + "; need BF16 or F16");
       }
       checkShape(op, parameter, copy);
     }

@@ -100,7 +100,7 @@ public final class Golden {
     try (SafeTensors weights = open(MODEL_WEIGHTS);
         SafeTensors golden = open(MODEL)) {
       List<CaseResult> results = new ArrayList<>();
-      for (DType precision : List.of(DType.F32, DType.BF16)) {
+      for (DType precision : List.of(DType.F32, DType.BF16, DType.F16)) {
         results.addAll(new GoldenGpt(backend, weights, golden, precision).run());
       }
       return results;

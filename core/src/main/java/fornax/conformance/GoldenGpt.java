@@ -20,6 +20,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.SortedSet;
@@ -50,7 +51,7 @@ final class GoldenGpt {
 
   private static final Pattern STEP = Pattern.compile("f64\\.step(\\d+)\\..*");
 
-  // In BF16, of single logits: a layer rounds about nine times on the way, and errors that are
+  // In 16 bits, of single logits: a layer rounds about nine times on the way, and errors that are
   // independent add up to the root. Losses and gradients are sums over many tokens, where these
   // errors cancel.
   private static final int ROUNDINGS_OF_A_LAYER = 3;
@@ -67,12 +68,13 @@ final class GoldenGpt {
   private final List<CaseResult> results = new ArrayList<>();
   private final Map<String, Tensor> parameters = new LinkedHashMap<>();
 
-  /// @param precision F32; or BF16, which activations and the copies of matrices then are: weights
-  ///   after steps and greedy tokens are not compared
+  /// @param precision F32; or BF16 or F16, which activations and the copies of matrices then are:
+  ///   weights after steps and greedy tokens are not compared
   GoldenGpt(Backend backend, SafeTensors weights, SafeTensors golden, DType precision)
       throws IOException {
     this.precision = precision;
-    this.model = precision == DType.F32 ? "gpt2" : "gpt2.bf16";
+    this.model =
+        precision == DType.F32 ? "gpt2" : "gpt2." + precision.name().toLowerCase(Locale.ROOT);
     this.backend = backend;
     this.weights = weights;
     this.golden = golden;
@@ -95,8 +97,8 @@ final class GoldenGpt {
     try (var _ = Scope.open()) {
       for (String name : weights.names()) {
         Tensor parameter = Golden.tensor(backend, weights.entry(name)).requiresGrad(true);
-        boolean low = precision == DType.BF16 && parameter.rank() == 2;
-        parameters.put(name, parameter.keepWorkingCopy(low));
+        boolean low = precision.isHalf() && parameter.rank() == 2;
+        parameters.put(name, parameter.keepWorkingCopy(low ? precision : null));
       }
       if (precision == DType.F32) {
         greedy();

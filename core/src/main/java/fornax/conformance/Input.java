@@ -26,7 +26,7 @@ public final class Input {
   /// [#EXTREMES] without infinities.
   static final double[] LARGE = {1e4, -1e4, Double.NaN, 0, -0.0, 1, -1, 30, -30, 1e-4};
 
-  /// What the input is in a model, which says what BF16 means for it.
+  /// What the input is in a model, which says what 16 bits mean for it.
   private enum Role {
     ACTIVATION,
     PARAMETER,
@@ -124,12 +124,13 @@ public final class Input {
     return new Input(shape, form, content, true, role);
   }
 
-  /// A parameter: in BF16 its working copy takes part, and the gradient is the master's, F32.
+  /// A parameter: in BF16 and F16 its working copy takes part, and the gradient is the master's,
+  /// F32.
   public Input parameter() {
     return new Input(shape, form, content, constant, Role.PARAMETER);
   }
 
-  /// F32 in BF16 as well, as the parameters of norms and biases are.
+  /// F32 in BF16 and F16 as well, as the parameters of norms and biases are.
   public Input inF32() {
     return new Input(shape, form, content, constant, Role.F32);
   }
@@ -152,7 +153,7 @@ public final class Input {
     return form == Form.BROADCAST;
   }
 
-  /// Whether the gradient is F32 in BF16 as well.
+  /// Whether the gradient is F32 in BF16 and F16 as well.
   boolean isMaster() {
     return role != Role.ACTIVATION;
   }
@@ -191,10 +192,10 @@ public final class Input {
     };
   }
 
-  /// The elements stored, rounded to `precision`, which is F32, BF16 or F64.
+  /// The elements stored, rounded to `precision`, which is F32, BF16, F16 or F64.
   double[] elements(DType precision, long seed) {
     Random random = new Random(seed);
-    DType rounded = role == Role.F32 && precision == DType.BF16 ? DType.F32 : precision;
+    DType rounded = role == Role.F32 && precision.isHalf() ? DType.F32 : precision;
     double[] elements = new double[Math.toIntExact(stored().elements())];
     for (int i = 0; i < elements.length; i++) {
       elements[i] = round(next(random, i), rounded);
@@ -216,7 +217,7 @@ public final class Input {
   static double round(double value, DType precision) {
     return switch (precision) {
       case F32 -> (float) value;
-      case BF16 -> DType.fromBFloat16(DType.toBFloat16((float) value));
+      case BF16, F16 -> precision.fromHalf(precision.toHalf((float) value));
       case F64, I32, BOOL -> value;
     };
   }
@@ -224,10 +225,10 @@ public final class Input {
   /// The stored tensor, of type `floating` where it is a floating input. [#view(Tensor)] makes the
   /// input of it.
   Tensor leaf(Backend backend, DType floating, double[] elements) {
-    boolean master = isMaster() && floating == DType.BF16;
+    boolean master = isMaster() && floating.isHalf();
     DType type = dtype(master ? DType.F32 : floating);
     Tensor leaf = Tensors.on(backend).of(elements, type, stored());
-    return leaf.keepWorkingCopy(master && role == Role.PARAMETER);
+    return leaf.keepWorkingCopy(master && role == Role.PARAMETER ? floating : null);
   }
 
   /// The input, as a view of `leaf`.

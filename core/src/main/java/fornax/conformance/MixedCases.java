@@ -8,7 +8,7 @@ import fornax.tensor.LossOptions;
 import fornax.tensor.Tensor;
 import java.util.List;
 
-/// Operations as a model in mixed precision uses them: BF16 activations meet the BF16 copies of
+/// Operations as a model in mixed precision uses them: activations of 16 bits meet the copies of
 /// parameters, and norms' parameters and biases in F32. Parameters' gradients are F32.
 final class MixedCases {
   private MixedCases() {}

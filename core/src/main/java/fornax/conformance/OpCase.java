@@ -39,7 +39,10 @@ public final class OpCase {
     CONVENTIONAL
   }
 
-  private static final List<DType> BOTH = List.of(DType.F32, DType.BF16);
+  private static final List<DType> ALL = List.of(DType.F32, DType.BF16, DType.F16);
+  private static final List<DType> HALVES = List.of(DType.BF16, DType.F16);
+
+  private static final int F16_VARIANTS = 3;
 
   private final String name;
   private final int arity;
@@ -86,7 +89,7 @@ public final class OpCase {
 
   /// An operation on `arity` tensors.
   public static OpCase ofAll(String name, int arity, Function<List<Tensor>, Tensor> function) {
-    return new OpCase(name, arity, function, Gradient.EXACT, BOTH, 1, _ -> 1L, List.of());
+    return new OpCase(name, arity, function, Gradient.EXACT, ALL, 1, _ -> 1L, List.of());
   }
 
   /// Adds inputs to test it on: one for each argument, and so again.
@@ -135,21 +138,21 @@ public final class OpCase {
     return Arrays.stream(shape.toArray()).max().orElse(1);
   }
 
-  /// Says how often a value is rounded on its way from an input to the result, where types are
-  /// BF16; 1 if this is not called.
+  /// Says how often a value is rounded on its way from an input to the result, where types have 16
+  /// bits; 1 if this is not called.
   public OpCase roundings(int count) {
     return new OpCase(name, arity, function, gradient, types, count, reduction, inputs);
   }
 
-  /// Says that the operation is not tested in BF16, because rounding moves the place where it
-  /// jumps.
-  public OpCase notInBFloat16() {
+  /// Says that the operation is not tested in BF16 and F16, because rounding moves the place where
+  /// it jumps.
+  public OpCase notInHalves() {
     return in(List.of(DType.F32));
   }
 
-  /// Says that the operation is tested in BF16 alone, with inputs of several types.
+  /// Says that the operation is tested in BF16 and F16 alone, with inputs of several types.
   public OpCase mixed() {
-    return in(List.of(DType.BF16));
+    return in(HALVES);
   }
 
   private OpCase in(List<DType> others) {
@@ -187,6 +190,13 @@ public final class OpCase {
     return inputs.stream().map(Variant::new).toList();
   }
 
+  /// Those to test it on in `type`: all; but in F16, whose kernels differ from BF16's in how a
+  /// number is read and written, the first few where BF16 has been through them all.
+  public List<Variant> variants(DType type) {
+    boolean few = type == DType.F16 && types.contains(DType.F32);
+    return few ? variants().subList(0, Math.min(F16_VARIANTS, inputs.size())) : variants();
+  }
+
   @Override
   public String toString() {
     return name;
@@ -219,11 +229,11 @@ public final class OpCase {
       return isDifferentiable() && inputs.stream().allMatch(Input::isOrdinary);
     }
 
-    // In BF16 the gradient of a repeated row is a sum of rounded terms, which may be far larger
+    // In 16 bits the gradient of a repeated row is a sum of rounded terms, which may be far larger
     // than the sum itself.
     private boolean testsGradient(DType precision) {
       return testsGradient()
-          && (precision != DType.BF16 || inputs.stream().noneMatch(Input::isRepeated));
+          && (!precision.isHalf() || inputs.stream().noneMatch(Input::isRepeated));
     }
 
     /// Runs the operation, and backward from a seed of random numbers. With a gradient, both are
@@ -303,7 +313,7 @@ public final class OpCase {
     }
 
     /// The largest error allowed of the gradient of input `input`: of the same kind, but that the
-    /// gradient of what was broadcast is a sum, and that BF16 results are saved for it rounded. The
+    /// gradient of what was broadcast is a sum, and that halves are saved for it rounded. The
     /// gradient of a parameter is not rounded itself.
     double gradientTolerance(DType type, Outcome truth, int input) {
       long stored =
@@ -336,13 +346,15 @@ public final class OpCase {
       }
       List<double @Nullable []> narrow = new ArrayList<>();
       for (double[] gradient : gradients) {
-        narrow.add(gradient == null ? null : narrow(gradient));
+        narrow.add(gradient == null ? null : narrow(gradient, type));
       }
-      return new Outcome(dtype, shape, narrow(result), narrow);
+      return new Outcome(dtype, shape, narrow(result, dtype == DType.F64 ? type : dtype), narrow);
     }
 
-    private static double[] narrow(double[] values) {
-      return Arrays.stream(values).map(v -> Double.isInfinite((float) v) ? (float) v : v).toArray();
+    private static double[] narrow(double[] values, DType type) {
+      return Arrays.stream(values)
+          .map(v -> Double.isInfinite(Input.round(v, type)) ? Input.round(v, type) : v)
+          .toArray();
     }
   }
 }

@@ -164,7 +164,10 @@ public final class OpCases {
         OpCase.of("mul", Tensor::mul).on(PAIRS).on(EXTREME_PAIRS),
         OpCase.of("mul.number", x -> x.mul(0.1)).on(ANY).on(EXTREMES),
         OpCase.of("mul.integers", Tensor::mul).on(integers(3, 33), integers(33)).withoutGradient(),
-        OpCase.of("div", Tensor::div).on(second(0.3, 3, PAIRS)).on(EXTREME_PAIRS),
+        OpCase.of("div", Tensor::div)
+            .on(second(0.3, 3, PAIRS))
+            .on(EXTREME_PAIRS)
+            .roundings(2), // the gradient of b: of dy / b, of y and of their product
         OpCase.of("div.number", x -> x.div(0.7)).on(ANY).on(EXTREMES),
         OpCase.of("pow", Tensor::pow).on(between(0.3, 3, PAIRS)),
         OpCase.of("pow.number", x -> x.pow(2.5)).on(between(0.3, 3, ANY)),
@@ -684,6 +687,7 @@ public final class OpCases {
             .on(shape(2, 3, 13, 5), shape(2, 3, 13, 5), shape(2, 3, 13, 5))
             .on(shape(1, 2, 33, 8), shape(1, 2, 33, 8), shape(1, 2, 33, 8))
             .on(shape(1, 1, 35, 4), shape(1, 1, 261, 4), shape(1, 1, 261, 4))
+            .roundings(2) // the output that its gradient reads, and what tensor cores multiply
             .reducing(),
         OpCase.ofAll(
                 "attention.maskedDropout",
@@ -804,7 +808,7 @@ public final class OpCases {
             .on(shape(31, 5).between(0, 1).transposed(), shape(2, 5, 3).between(0, 1))
             .on(shape(0, 7).between(0, 1))
             .withoutGradient()
-            .notInBFloat16(),
+            .notInHalves(),
         OpCase.of("topK", x -> x.topK(3).values())
             .on(shape(3, 33), shape(7, 31).transposed(), shape(2, 1025), shape(0, 7), shape(3))
             .on(shape(2, 10).values(Input.EXTREMES)),
@@ -838,31 +842,39 @@ public final class OpCases {
         OpCase.ofAll("adamW", 4, x -> adamW(x, adamW, 0.75))
             .on(slots)
             .withoutGradient()
-            .notInBFloat16(),
-        OpCase.ofAll("adamW.copy", 4, x -> adamWCopy(x, adamW, 0.75))
+            .notInHalves(),
+        OpCase.ofAll("adamW.copy", 4, x -> adamWCopy(DType.BF16, x, adamW, 0.75))
             .on(slots)
             .withoutGradient()
-            .notInBFloat16(),
-        OpCase.ofAll("adamW.copyNotFinite", 4, x -> adamWCopy(x, adamW, Double.NaN))
+            .notInHalves(),
+        OpCase.ofAll("adamW.copyF16", 4, x -> adamWCopy(DType.F16, x, adamW, 0.75))
             .on(slots)
             .withoutGradient()
-            .notInBFloat16(),
+            .notInHalves(),
+        OpCase.ofAll("adamW.copyNotFinite", 4, x -> adamWCopy(DType.BF16, x, adamW, Double.NaN))
+            .on(slots)
+            .withoutGradient()
+            .notInHalves(),
         OpCase.ofAll("adamW.notFinite", 4, x -> adamW(x, adamW, Double.NaN))
             .on(slots)
             .withoutGradient()
-            .notInBFloat16(),
+            .notInHalves(),
         OpCase.of("sgd", (p, g, v) -> sgd(p, g, v, SgdFactors.of(0.1, 0.9, 0.01, false)))
             .on(triples(slots))
             .withoutGradient()
-            .notInBFloat16(),
-        OpCase.of("sgd.copy", (p, g, v) -> sgdCopy(p, g, v, SgdFactors.of(0.1, 0.9, 0.01, false)))
+            .notInHalves(),
+        OpCase.of("sgd.copy", (p, g, v) -> sgdCopy(DType.BF16, p, g, v))
             .on(triples(slots))
             .withoutGradient()
-            .notInBFloat16(),
+            .notInHalves(),
+        OpCase.of("sgd.copyF16", (p, g, v) -> sgdCopy(DType.F16, p, g, v))
+            .on(triples(slots))
+            .withoutGradient()
+            .notInHalves(),
         OpCase.of("sgd.nesterov", (p, g, v) -> sgd(p, g, v, SgdFactors.of(0.1, 0.9, 0, true)))
             .on(triples(slots))
             .withoutGradient()
-            .notInBFloat16(),
+            .notInHalves(),
         OpCase.of("globalNorm", (a, b) -> globalNorm(a, b))
             .on(shape(7), shape(33, 129))
             .on(shape(0), shape(1))
@@ -870,12 +882,12 @@ public final class OpCases {
             .on(EXTREMES, shape(3))
             .reducing()
             .withoutGradient()
-            .notInBFloat16(),
+            .notInHalves(),
         OpCase.of("clipScale", norm -> clipScale(norm))
             .on(shape().between(0, 0.5), shape().between(5, 9))
             .on(shape().values(Double.NaN), shape().values(Double.POSITIVE_INFINITY))
             .withoutGradient()
-            .notInBFloat16());
+            .notInHalves());
   }
 
   private static Input[] triples(Input... fours) {
@@ -896,10 +908,10 @@ public final class OpCases {
 
   // How far the copy is from the rounded parameter (0), then the parameter. A parameter without a
   // copy stands beside it, for kernels that take several at once.
-  private static Tensor adamWCopy(List<Tensor> x, float[] factors, double scale) {
+  private static Tensor adamWCopy(DType type, List<Tensor> x, float[] factors, double scale) {
     List<Tensor> changed = copies(x);
     List<Tensor> alone = copies(x);
-    Tensor copy = x.getFirst().to(DType.BF16);
+    Tensor copy = x.getFirst().to(type);
     NdArray[] a = changed.stream().map(Tensor::array).toArray(NdArray[]::new);
     NdArray[] b = alone.stream().map(Tensor::array).toArray(NdArray[]::new);
     List<AdamWSlot> slots =
@@ -912,9 +924,10 @@ public final class OpCases {
     return Tensor.stack(0, distance(copy, changed.getFirst()), changed.getFirst());
   }
 
-  private static Tensor sgdCopy(Tensor p, Tensor g, Tensor v, float[] factors) {
+  private static Tensor sgdCopy(DType type, Tensor p, Tensor g, Tensor v) {
+    float[] factors = SgdFactors.of(0.1, 0.9, 0.01, false);
     List<Tensor> changed = copies(List.of(p, g, v));
-    Tensor copy = p.to(DType.BF16);
+    Tensor copy = p.to(type);
     NdArray[] a = changed.stream().map(Tensor::array).toArray(NdArray[]::new);
     List<SgdSlot> slots = List.of(new SgdSlot(a[0], a[1], a[2], copy.array()));
     p.backend().sgd(slots, numbers(p, factors).array(), scalar(p, 0.75));
@@ -922,7 +935,8 @@ public final class OpCases {
   }
 
   private static Tensor distance(Tensor copy, Tensor parameter) {
-    return copy.to(parameter.dtype()).sub(parameter.to(DType.BF16).to(parameter.dtype()));
+    Tensor rounded = parameter.to(copy.dtype());
+    return copy.to(parameter.dtype()).sub(rounded.to(parameter.dtype()));
   }
 
   private static Tensor sgd(Tensor p, Tensor g, Tensor v, float[] factors) {
@@ -963,6 +977,7 @@ public final class OpCases {
         OpCase.of("to.self", x -> x.to(x.dtype())).on(FEW),
         OpCase.of("to.device", x -> x.to(x.backend())).on(FEW),
         OpCase.of("to.rounded", x -> x.to(DType.BF16)).on(ANY).on(EXTREMES).withoutDifferences(),
+        OpCase.of("to.roundedF16", x -> x.to(DType.F16)).on(ANY).on(EXTREMES).withoutDifferences(),
         OpCase.of("to.integers", x -> x.to(DType.I32))
             .on(between(-99, 99, ANY))
             .on(shape(3).values(Double.NaN, 1e4, -1e4))

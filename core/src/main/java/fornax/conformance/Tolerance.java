@@ -12,6 +12,7 @@ public final class Tolerance {
 
   // One rounding to nearest even of a type with 8 bits of precision, relative to the value.
   private static final double BF16 = 0x1p-8;
+  private static final double F16 = 0x1p-11; // likewise of 11 bits
 
   private static final double REDUCTION = 128;
 
@@ -19,13 +20,15 @@ public final class Tolerance {
 
   /// The largest error allowed where each element of the result sums up to `reduction` products:
   /// `1e-5·max(1, √(reduction / 128))` in F32, with 1e-12 in F64. In BF16 the F32 bound plus 2⁻⁸
-  /// for each of the `roundings` to BF16 between the inputs and the result. 0 for I32 and BOOL.
+  /// for each of the `roundings` to BF16 between the inputs and the result; in F16 2⁻¹¹. 0 for I32
+  /// and BOOL.
   public static double bound(DType dtype, long reduction, int roundings) {
     double growth = Math.max(1, Math.sqrt(reduction / REDUCTION));
     return switch (dtype) {
       case F32 -> F32 * growth;
       case F64 -> F64 * growth;
       case BF16 -> F32 * growth + BF16 * roundings;
+      case F16 -> F32 * growth + F16 * roundings;
       case I32, BOOL -> 0;
     };
   }

@@ -91,9 +91,10 @@ public abstract class Module implements AutoCloseable {
   }
 
   /// `x` in the type that the module passes on, which is what [Tensor#working()] parameters are
-  /// computed with: converted from F32 in [Precision#BF16], else as it is.
+  /// computed with: converted from F32 in a precision of 16 bits, else as it is.
   protected final Tensor lowered(Tensor x) {
-    return precision == Precision.BF16 && x.dtype() == DType.F32 ? x.to(DType.BF16) : x;
+    DType type = precision.activations();
+    return type.isHalf() && x.dtype() == DType.F32 ? x.to(type) : x;
   }
 
   /// Registers `module` as the part `name` and returns it; it is closed with this module.
@@ -228,7 +229,7 @@ public abstract class Module implements AutoCloseable {
 
   /// Computes in `precision` from now on, here and in all parts; a new module computes in F32. The
   /// parameters stay F32: gradients, optimisers and files see no difference. For [Precision#BF16]
-  /// matrices get their BF16 copies, two bytes an element; they follow what changes the parameters.
+  /// matrices get their 16-bit copies; they follow what changes the parameters.
   /// For [Precision#TF32] the device's products change, for all that compute on it, until a module
   /// of its computes in another.
   ///
@@ -239,7 +240,7 @@ public abstract class Module implements AutoCloseable {
     }
     this.precision = precision;
     for (Tensor parameter : working) {
-      Tensor _ = parameter.keepWorkingCopy(precision == Precision.BF16);
+      Tensor _ = parameter.keepWorkingCopy(precision.copies());
     }
     children.values().forEach(module -> module.computeIn(precision));
   }

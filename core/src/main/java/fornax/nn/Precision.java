@@ -2,6 +2,7 @@ package fornax.nn;
 
 import fornax.array.DType;
 import java.util.Locale;
+import org.jspecify.annotations.Nullable;
 
 /// What a module computes in. Its parameters, their gradients, the optimiser's state, norms'
 /// parameters and losses are F32 either way.
@@ -27,6 +28,11 @@ public enum Precision {
   /// The type of what layers pass on.
   public DType activations() {
     return activations;
+  }
+
+  /// The type of the copies that matrices have beside their F32 masters; null: none.
+  public @Nullable DType copies() {
+    return activations.isHalf() ? activations : null;
   }
 
   /// The precision of the name `f32`, `tf32` or `bf16`.

@@ -24,8 +24,8 @@ public final class TensorFile {
 
   private TensorFile() {}
 
-  /// Writes `tensors` (F32, F64, BF16 or I32) and `metadata`, replacing the file as a whole. One
-  /// tensor at a time is in the host's memory.
+  /// Writes `tensors` (F32, F64, BF16, F16 or I32) and `metadata`, replacing the file as a whole.
+  /// One tensor at a time is in the host's memory.
   ///
   /// @throws IOException if the file cannot be written; its old contents are then still there
   public static void save(Path file, Map<String, Tensor> tensors, Map<String, String> metadata)
@@ -43,12 +43,14 @@ public final class TensorFile {
     HostTensor host =
         switch (tensor.dtype()) {
           case F32 -> HostTensor.ofFloats(FileDType.F32, tensor.shape(), tensor.toFloatArray());
-          case BF16 -> HostTensor.ofFloats(FileDType.BF16, tensor.shape(), tensor.toFloatArray());
+          case BF16, F16 ->
+              HostTensor.ofFloats(
+                  FileDType.valueOf(tensor.dtype().name()), tensor.shape(), tensor.toFloatArray());
           case F64 -> HostTensor.ofDoubles(tensor.shape(), tensor.toDoubleArray());
           case I32 -> HostTensor.ofInts(FileDType.I32, tensor.shape(), tensor.toIntArray());
           case BOOL ->
               throw new IllegalArgumentException(
-                  "save: got BOOL " + tensor.shape() + "; need F32, F64, BF16 or I32");
+                  "save: got BOOL " + tensor.shape() + "; need F32, F64, BF16, F16 or I32");
         };
     return host.bytes();
   }
@@ -128,7 +130,7 @@ public final class TensorFile {
           case F32 -> MemorySegment.ofArray(source.floats());
           case F64 -> MemorySegment.ofArray(source.doubles());
           case I32 -> MemorySegment.ofArray(source.ints());
-          case BF16, BOOL ->
+          case BF16, F16, BOOL ->
               throw new IllegalArgumentException(
                   "load: got " + array + "; need " + DType.F32 + ", F64 or I32");
         },

@@ -61,7 +61,7 @@ record BadValues(long notANumbers, long infinities, long first) {
     return switch (dtype) {
       case F32 -> data.getAtIndex(ValueLayout.JAVA_FLOAT, index);
       case F64 -> data.getAtIndex(ValueLayout.JAVA_DOUBLE, index);
-      case BF16 -> DType.fromBFloat16(data.getAtIndex(ValueLayout.JAVA_SHORT, index));
+      case BF16, F16 -> dtype.fromHalf(data.getAtIndex(ValueLayout.JAVA_SHORT, index));
       case I32, BOOL -> 0;
     };
   }

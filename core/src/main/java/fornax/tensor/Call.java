@@ -95,7 +95,7 @@ final class Call implements AutoCloseable {
               + x.dtype()
               + " "
               + x.shape()
-              + "; need F32 or BF16; convert with to(F32)");
+              + "; need F32, BF16 or F16; convert with to(F32)");
     }
   }
 

@@ -105,7 +105,9 @@ final class CrossEntropyOp {
 
   /// The loss of `x·w` without holding all its logits: each chunk of rows makes its logits, its
   /// losses and, where gradients are recorded, its part of `dx` and `dw`, all for a `dy` of 1;
-  /// backward multiplies them by the `dy` that comes, if it is another.
+  /// backward multiplies them by the `dy` that comes, if it is another. In F16 they are made for a
+  /// `dy` of [Chunks#F16_SEED] times the count, by which backward divides: 1/count would leave
+  /// nothing of them.
   static Tensor linear(Tensor x, Tensor w, Tensor targets, LossOptions options) {
     if (options.reduction() == Reduction.NONE) {
       return apply(x.matmul(w), targets, options);
@@ -126,15 +128,19 @@ final class CrossEntropyOp {
       chunks.run();
       NdArray y = total(call, chunks.losses, chunks.count);
       NdArray none = y; // stands for a gradient that is not wanted
-      return call.result(
-          y,
-          Chunks::gradient,
-          chunks.dx != null ? chunks.dx : none,
-          chunks.dw != null ? chunks.dw : none);
+      NdArray dx = chunks.dx != null ? chunks.dx : none;
+      NdArray dw = chunks.dw != null ? chunks.dw : none;
+      return x.dtype() == DType.F16
+          ? call.result(y, Chunks::gradientInF16, dx, dw, chunks.divisor(call))
+          : call.result(y, Chunks::gradient, dx, dw);
     }
   }
 
   private static final class Chunks {
+    /// A probability below 2⁻¹⁴ loses bits in F16, and one of 50,000 classes is: with this it keeps
+    /// them down to 2⁻²², and dx stays below 65504 while no weight exceeds 128.
+    static final double F16_SEED = 256;
+
     final Call call;
     final DType type;
     final NdArray x;
@@ -185,8 +191,9 @@ final class CrossEntropyOp {
       NdArray logits = call.temporary(x.dtype(), Shape.of(step, pitch)).slice(1, 0, classes);
       NdArray logSumExp = call.temporary(type, Shape.of(step));
       NdArray dLoss = call.temporary(type, Shape.scalar());
-      call.backend.fill(dLoss, 1);
-      if (count != null) {
+      boolean later = x.dtype() == DType.F16;
+      call.backend.fill(dLoss, later ? F16_SEED : 1);
+      if (count != null && !later) {
         call.backend.binary(Binary.DIVIDE, dLoss, count, dLoss);
       }
       if (dw != null && rows == 0) {
@@ -208,6 +215,27 @@ final class CrossEntropyOp {
         }
         if (dw != null) {
           call.backend.matmul(part.transpose(), z, dw, start > 0);
+        }
+      }
+    }
+
+    /// What backward divides by in F16.
+    NdArray divisor(Call call) {
+      NdArray divisor = call.allocate(type, Shape.scalar());
+      call.backend.fill(divisor, F16_SEED);
+      if (count != null) {
+        call.backend.binary(Binary.MULTIPLY, count, divisor, divisor);
+      }
+      return divisor;
+    }
+
+    static void gradientInF16(Backprop g) {
+      NdArray scale = scale(g, g.dy(), g.saved(2));
+      for (int input = 0; input < 2; input++) {
+        if (g.wants(input)) {
+          NdArray d = g.saved(input);
+          g.backend().binary(Binary.MULTIPLY, d, scale.expand(d.shape()), d);
+          g.pass(input, d.shape().equals(g.shape(input)) ? d : d.reshape(g.shape(input)));
         }
       }
     }

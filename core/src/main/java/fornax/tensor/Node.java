@@ -98,7 +98,7 @@ final class Node {
         : y.dtype();
   }
 
-  /// The type that `x` collects its gradient in: its own, but that of a parameter's BF16 copy is
+  /// The type that `x` collects its gradient in: its own, but that of a parameter's 16-bit copy is
   /// the parameter's.
   static DType gradientType(Tensor x) {
     Node node = x.node();

@@ -49,7 +49,7 @@ public final class Numerics implements AutoCloseable {
   /// @param viewed the name of the parameter that the result is a view of; null: none
   record Origin(String layer, List<StackTraceElement> lines, @Nullable String viewed) {}
 
-  private static final double LARGEST_PARAMETER = 0x1p64; // its square overflows F32 and BF16
+  private static final double LARGEST_PARAMETER = 0x1p64; // its square overflows F32
   private static final int LINES = 8;
   private static final StackWalker STACK =
       StackWalker.getInstance(StackWalker.Option.RETAIN_CLASS_REFERENCE);

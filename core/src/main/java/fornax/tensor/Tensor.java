@@ -321,15 +321,18 @@ public final class Tensor implements AutoCloseable {
 
   // ---- mixed precision
 
-  /// Keeps a BF16 copy of this for arithmetic, or gives it back; returns this. The tensor stays
-  /// what it is, F32, and what optimisers and files change: the master. Only [#working()] tells
-  /// that there is a copy.
+  /// Keeps a copy of this in `type`, BF16 or F16, for arithmetic, or gives it back where `type` is
+  /// null; returns this. The tensor stays what it is, F32, and what optimisers and files change:
+  /// the master. Only [#working()] tells that there is a copy.
   ///
-  /// @throws DTypeException if this is not F32
+  /// @throws DTypeException if this is not F32, or `type` is neither BF16 nor F16
   /// @throws IllegalStateException if this is the result of a recorded operation
-  public Tensor keepWorkingCopy(boolean wanted) {
+  public Tensor keepWorkingCopy(@Nullable DType type) {
     checkOpen("keepWorkingCopy");
-    if (wanted && dtype() != DType.F32) {
+    if (type != null && !type.isHalf()) {
+      throw new DTypeException("keepWorkingCopy: not 16 bits; got " + type + "; need BF16 or F16");
+    }
+    if (type != null && dtype() != DType.F32) {
       throw new DTypeException(
           "keepWorkingCopy: a master of another type; got "
               + dtype()
@@ -337,15 +340,16 @@ public final class Tensor implements AutoCloseable {
               + shape()
               + "; need F32");
     }
-    if (wanted && node != null && !node.isLeaf()) {
+    if (type != null && node != null && !node.isLeaf()) {
       throw new IllegalStateException(
           "keepWorkingCopy: not a leaf; got the result of " + node.op + "; need a parameter");
     }
-    if (wanted && workingCopy == null) {
-      workingCopy = new WorkingCopy(this);
-    } else if (!wanted && workingCopy != null) {
+    if (workingCopy != null && workingCopy.handle.dtype() != type) {
       workingCopy.close();
       workingCopy = null;
+    }
+    if (type != null && workingCopy == null) {
+      workingCopy = new WorkingCopy(this, type);
     }
     if (watcher != null) {
       watcher.copy = copyArray();
@@ -353,7 +357,7 @@ public final class Tensor implements AutoCloseable {
     return this;
   }
 
-  /// What arithmetic should use: the BF16 copy, rounded to nearest even from the present values,
+  /// What arithmetic should use: the 16-bit copy, rounded to nearest even from the present values,
   /// whose gradient is this tensor's own and F32; this tensor itself where it has no copy. The
   /// result is this tensor's: it is not to be closed.
   public Tensor working() {
@@ -513,7 +517,7 @@ public final class Tensor implements AutoCloseable {
           switch (dtype()) {
             case F32 -> data.getAtIndex(ValueLayout.JAVA_FLOAT, i);
             case F64 -> data.getAtIndex(ValueLayout.JAVA_DOUBLE, i);
-            case BF16 -> DType.fromBFloat16(data.getAtIndex(ValueLayout.JAVA_SHORT, i));
+            case BF16, F16 -> dtype().fromHalf(data.getAtIndex(ValueLayout.JAVA_SHORT, i));
             case I32 -> data.getAtIndex(ValueLayout.JAVA_INT, i);
             case BOOL -> data.get(ValueLayout.JAVA_BYTE, i);
           };

@@ -67,7 +67,7 @@ final class TensorText {
     return switch (dtype) {
       case BOOL -> value != 0 ? "true" : "false";
       case I32 -> Long.toString((long) value);
-      case F32, F64, BF16 ->
+      case F32, F64, BF16, F16 ->
           Double.isFinite(value) ? String.format(Locale.ROOT, format, value) : special(value);
     };
   }

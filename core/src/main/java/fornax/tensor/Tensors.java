@@ -52,10 +52,10 @@ public final class Tensors {
     return switch (dtype) {
       case F64 -> from(MemorySegment.ofArray(values), dtype, shape);
       case F32 -> of(floats(values), shape);
-      case BF16 -> {
+      case BF16, F16 -> {
         short[] bits = new short[values.length];
         for (int i = 0; i < bits.length; i++) {
-          bits[i] = DType.toBFloat16((float) values[i]);
+          bits[i] = dtype.toHalf((float) values[i]);
         }
         yield from(MemorySegment.ofArray(bits), dtype, shape);
       }

@@ -5,8 +5,9 @@ import fornax.backend.NdArray;
 import fornax.backend.Owner;
 import org.jspecify.annotations.Nullable;
 
-/// The BF16 copy of an F32 tensor that arithmetic works on. The handle that operations get has the
-/// copy's array and the original's node, so gradients reach the original unrounded, in its type.
+/// The BF16 or F16 copy of an F32 tensor that arithmetic works on. The handle that operations get
+/// has the copy's array and the original's node, so gradients reach the original unrounded, in its
+/// type.
 ///
 /// The copy is made again when the original has changed since, whoever changed it: the version of
 /// its buffer tells.
@@ -16,12 +17,12 @@ final class WorkingCopy {
   private int version;
   final Tensor handle;
 
-  WorkingCopy(Tensor original) {
+  WorkingCopy(Tensor original, DType type) {
     this.original = original;
     array =
         Tensors.made(
             original.backend(),
-            DType.BF16,
+            type,
             original.shape(),
             Owner.PARAMETERS,
             copy -> original.backend().copy(original.array(), copy));

@@ -225,12 +225,12 @@ class PrecisionTest {
   void workingCopy_needsAnF32Leaf() {
     try (var _ = Scope.open()) {
       Tensor low = input().to(DType.BF16);
-      var type = assertThrows(DTypeException.class, () -> low.keepWorkingCopy(true));
+      var type = assertThrows(DTypeException.class, () -> low.keepWorkingCopy(DType.BF16));
       assertEquals(
           "keepWorkingCopy: a master of another type; got BF16 [4, 5]; need F32",
           type.getMessage());
       Tensor result = input().requiresGrad(true).add(1);
-      var leaf = assertThrows(IllegalStateException.class, () -> result.keepWorkingCopy(true));
+      var leaf = assertThrows(IllegalStateException.class, () -> result.keepWorkingCopy(DType.BF16));
       assertEquals(
           "keepWorkingCopy: not a leaf; got the result of add; need a parameter",
           leaf.getMessage());

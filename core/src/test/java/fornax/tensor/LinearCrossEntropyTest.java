@@ -1,6 +1,7 @@
 package fornax.tensor;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import fornax.array.DType;
 import fornax.array.Shape;
@@ -63,6 +64,24 @@ class LinearCrossEntropyTest extends Fixture {
     assertSame(8, LossOptions.DEFAULT, loss -> loss);
     assertSame(8, LossOptions.DEFAULT.withReduction(Reduction.SUM), loss -> loss);
     assertSame(2, LossOptions.DEFAULT.withSmoothing(0.1), loss -> loss);
+  }
+
+  /// The share of a row in the loss times a class's probability has few bits in F16.
+  @Test
+  void manyClassesAndRows_keepTheirBitsInF16() {
+    int classes = 1000;
+    int rows = 256;
+    Tensors on = Tensors.on(backend);
+    Tensor x = on.ones(DType.F16, Shape.of(rows, 1)).requiresGrad(true);
+    Tensor w = on.zeros(DType.F32, Shape.of(1, classes)).requiresGrad(true);
+    Tensor _ = w.keepWorkingCopy(DType.F16);
+    Tensor targets = on.of(new int[rows], Shape.of(rows));
+    x.linearCrossEntropy(w.working(), targets, LossOptions.DEFAULT).backward();
+    double[] dw = grad(w);
+    for (int c = 0; c < classes; c++) {
+      assertEquals(c == 0 ? 1.0 / classes - 1 : 1.0 / classes, dw[c], 0x1p-11 * Math.abs(dw[c]));
+    }
+    w.close();
   }
 
   @Test

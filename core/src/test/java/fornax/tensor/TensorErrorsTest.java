@@ -48,7 +48,7 @@ class TensorErrorsTest extends Fixture {
             "softmax: axis outside the array; got axis 2 of [2, 3]; need -2 <= axis < 2",
             () -> floats(2, 3).softmax(2)),
         wrong(
-            "softmax: needs floating elements; got I32 [2]; need F32 or BF16; convert with to(F32)",
+            "softmax: needs floating elements; got I32 [2]; need F32, BF16 or F16; convert with to(F32)",
             () -> ints(2).softmax(0)),
         wrong(
             "reshape: different number of elements; got [2, 3] (6) to [4, 2] (8)",

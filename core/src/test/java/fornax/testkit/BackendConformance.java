@@ -39,6 +39,8 @@ import fornax.tensor.Scope;
 import fornax.tensor.Tensor;
 import fornax.tensor.Tensors;
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.lang.management.ManagementFactory;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -158,7 +160,7 @@ public abstract class BackendConformance {
                 operation.types().stream()
                     .flatMap(
                         type ->
-                            operation.variants().stream()
+                            operation.variants(type).stream()
                                 .map(
                                     variant ->
                                         dynamicTest(
@@ -238,6 +240,69 @@ public abstract class BackendConformance {
   private static void refuses(Supplier<Record> slot) {
     DTypeException e = assertThrows(DTypeException.class, slot::get);
     assertTrue(String.valueOf(e.getMessage()).contains("BF16"), e::toString);
+  }
+
+  /// Every F16 number to F32; and back what lies at, below and above the middle between one and the
+  /// next, which has all ties, subnormals and overflows; contiguous and not.
+  @Test
+  void f16_isConvertedExactly() {
+    leavingNothing(
+        () -> {
+          short[] halves = new short[1 << 16];
+          float[] floats = new float[4 << 16];
+          for (int i = 0; i < halves.length; i++) {
+            halves[i] = (short) i;
+            float value = Float.float16ToFloat((short) i);
+            float next = Float.float16ToFloat((short) (i + 1));
+            float middle = Float.isInfinite(next) ? Math.copySign(65520, next) : (value + next) / 2;
+            floats[4 * i] = value;
+            floats[4 * i + 1] = middle;
+            floats[4 * i + 2] = Math.nextUp(middle);
+            floats[4 * i + 3] = Math.nextDown(middle);
+          }
+          short[] rounded = new short[floats.length];
+          for (int i = 0; i < floats.length; i++) {
+            rounded[i] = Float.floatToFloat16(floats[i]);
+          }
+          for (boolean sliced : new boolean[] {false, true}) {
+            convertsExactly(MemorySegment.ofArray(halves), DType.F16, sliced, wide(halves));
+            convertsExactly(MemorySegment.ofArray(floats), DType.F32, sliced, wide(rounded));
+          }
+        });
+  }
+
+  private static float[] wide(short[] halves) {
+    float[] values = new float[halves.length];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = Float.float16ToFloat(halves[i]);
+    }
+    return values;
+  }
+
+  // The numbers of F16 among floats are floats of the same bits.
+  private void convertsExactly(MemorySegment from, DType type, boolean sliced, float[] wanted) {
+    try (var work = new Workspace(backend.memory())) {
+      long rows = 256;
+      Shape shape = Shape.of(rows, wanted.length / rows);
+      NdArray x = work.allocate(type, shape);
+      backend.upload(from, x);
+      DType other = type == DType.F16 ? DType.F32 : DType.F16;
+      NdArray y = work.allocate(other, sliced ? shape.with(1, shape.dim(1) + 1) : shape);
+      NdArray part = y.slice(1, 0, shape.dim(1));
+      backend.copy(x, part);
+      NdArray back = work.allocate(other, shape);
+      backend.copy(part, back);
+      MemorySegment bits = backend.readback(back).await();
+      for (int i = 0; i < wanted.length; i++) {
+        float got =
+            other == DType.F32
+                ? bits.getAtIndex(ValueLayout.JAVA_FLOAT, i)
+                : Float.float16ToFloat(bits.getAtIndex(ValueLayout.JAVA_SHORT, i));
+        if (Float.floatToIntBits(got) != Float.floatToIntBits(wanted[i])) {
+          assertEquals(wanted[i], got, type + " number " + i);
+        }
+      }
+    }
   }
 
   /// TF32 is there or refused: never silently F32.

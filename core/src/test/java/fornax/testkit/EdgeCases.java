@@ -192,7 +192,7 @@ final class EdgeCases {
         of("sgd", EdgeCases::sgd),
         of("adamW.slots", EdgeCases::slots),
         of("clip", EdgeCases::clip),
-        of("keepWorkingCopy", in -> in.tensor().keepWorkingCopy(true)));
+        of("keepWorkingCopy", in -> in.tensor().keepWorkingCopy(in.type())));
   }
 
   private static @Nullable Tensor seeded(EdgeInputs in) {
@@ -237,7 +237,7 @@ final class EdgeCases {
     Tensor g = in.on().ones(DType.F32, p.shape());
     Tensor m = in.on().zeros(DType.F32, p.shape());
     Tensor v = in.on().zeros(DType.F32, p.shape());
-    Tensor copy = in.on().zeros(DType.BF16, p.shape());
+    Tensor copy = in.on().zeros(in.half(), p.shape());
     Tensor factors =
         in.on().of(AdamWFactors.of(1e-3, 0.9, 0.99, 1e-8, 0.1, 1), Shape.of(AdamWFactors.COUNT));
     Tensor scale = in.on().full(in.number(), DType.F32, Shape.scalar());

@@ -116,7 +116,12 @@ final class EdgeInputs implements AutoCloseable {
   }
 
   private DType floating() {
-    return chance(70) ? DType.F32 : chance(70) ? DType.BF16 : type();
+    return chance(70) ? DType.F32 : chance(70) ? half() : type();
+  }
+
+  /// BF16 or F16.
+  DType half() {
+    return flag() ? DType.BF16 : DType.F16;
   }
 
   /// Sizes that may be beyond everything.

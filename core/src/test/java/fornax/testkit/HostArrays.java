@@ -30,7 +30,7 @@ public final class HostArrays {
       switch (dtype) {
         case F32 -> segment.setAtIndex(JAVA_FLOAT, i, (float) values[i]);
         case F64 -> segment.setAtIndex(JAVA_DOUBLE, i, values[i]);
-        case BF16 -> segment.setAtIndex(JAVA_SHORT, i, DType.toBFloat16((float) values[i]));
+        case BF16, F16 -> segment.setAtIndex(JAVA_SHORT, i, dtype.toHalf((float) values[i]));
         case I32 -> segment.setAtIndex(JAVA_INT, i, (int) values[i]);
         case BOOL -> segment.setAtIndex(JAVA_BYTE, i, (byte) (values[i] != 0 ? 1 : 0));
       }
@@ -55,7 +55,7 @@ public final class HostArrays {
             switch (x.dtype()) {
               case F32 -> segment.getAtIndex(JAVA_FLOAT, i);
               case F64 -> segment.getAtIndex(JAVA_DOUBLE, i);
-              case BF16 -> DType.fromBFloat16(segment.getAtIndex(JAVA_SHORT, i));
+              case BF16, F16 -> x.dtype().fromHalf(segment.getAtIndex(JAVA_SHORT, i));
               case I32 -> segment.getAtIndex(JAVA_INT, i);
               case BOOL -> segment.getAtIndex(JAVA_BYTE, i);
             };

@@ -85,12 +85,12 @@ final class Copy {
   static void set(DType type, MemorySegment data, long place, double value) {
     switch (type) {
       case F32 -> data.set(JAVA_FLOAT, 4 * place, (float) value);
-      case BF16 -> data.set(JAVA_SHORT, 2 * place, DType.toBFloat16((float) value));
+      case BF16, F16 -> data.set(JAVA_SHORT, 2 * place, type.toHalf((float) value));
       case I32 -> data.set(JAVA_INT, 4 * place, (int) value);
       case BOOL -> data.set(JAVA_BYTE, place, (byte) (value != 0 ? 1 : 0));
       case F64 ->
           throw new IllegalArgumentException(
-              "cpu: type not supported; got F64; need F32, BF16, I32 or BOOL");
+              "cpu: type not supported; got F64; need F32, BF16, F16, I32 or BOOL");
     }
   }
 
@@ -108,7 +108,7 @@ final class Copy {
             : switch (x.dtype()) {
               case F32 -> MemorySegment.ofArray(new float[(int) elements]);
               case F64 -> MemorySegment.ofArray(new double[(int) elements]);
-              case BF16 -> MemorySegment.ofArray(new short[(int) elements]);
+              case BF16, F16 -> MemorySegment.ofArray(new short[(int) elements]);
               case I32 -> MemorySegment.ofArray(new int[(int) elements]);
               case BOOL -> MemorySegment.ofArray(new byte[(int) elements]);
             };

@@ -157,7 +157,10 @@ final class CpuBackend implements Backend {
 
   @Override
   public void matmul(NdArray a, NdArray b, NdArray y, boolean accumulate) {
-    Linear.matmul(this, a, b, y, accumulate);
+    try (var floats = new F16Operands(this)) {
+      NdArray sums = accumulate ? floats.changed(y) : floats.written(y);
+      Linear.matmul(this, floats.read(a), floats.read(b), sums, accumulate);
+    }
   }
 
   @Override
@@ -169,7 +172,12 @@ final class CpuBackend implements Backend {
       NdArray y,
       @Nullable NdArray before) {
     if (Linear.fuses(activation)) {
-      Linear.forward(this, x, w, bias, activation, y, before);
+      try (var floats = new F16Operands(this)) {
+        NdArray result = floats.written(y);
+        NdArray sums = before == null ? null : floats.written(before);
+        NdArray added = bias == null ? null : floats.read(bias);
+        Linear.forward(this, floats.read(x), floats.read(w), added, activation, result, sums);
+      }
     } else {
       Backend.super.linear(x, w, bias, activation, y, before);
     }
@@ -267,9 +275,9 @@ final class CpuBackend implements Backend {
     inFloat(dTable, sums -> Embedding.gradient(workers, dy, indices, sums));
   }
 
-  // Adds to `y` in F32, so that a sum in BF16 is rounded once.
+  // Adds to `y` in F32, so that a sum in 16 bits is rounded once.
   private void inFloat(NdArray y, Consumer<NdArray> add) {
-    if (y.dtype() != DType.BF16) {
+    if (!y.dtype().isHalf()) {
       add.accept(y);
       return;
     }
@@ -400,7 +408,11 @@ final class CpuBackend implements Backend {
       NdArray y,
       NdArray logSumExp) {
     if (isFlash(q, v)) {
-      Attention.forward(workers, attentionArgs(q, k, v, mask, options, y, logSumExp));
+      try (var f = new F16Operands(this)) {
+        AttentionArgs args =
+            attentionArgs(f.read(q), f.read(k), f.read(v), mask, options, f.written(y), logSumExp);
+        Attention.forward(workers, args);
+      }
     } else {
       Backend.super.attention(q, k, v, mask, options, y, logSumExp);
     }
@@ -420,10 +432,17 @@ final class CpuBackend implements Backend {
       NdArray dk,
       NdArray dv) {
     if (isFlash(q, v)) {
-      Attention.backward(
-          workers,
-          attentionArgs(q, k, v, mask, options, y, logSumExp),
-          new AttentionArgs.Gradients(heads(dy), heads(dq), heads(dk), heads(dv)));
+      try (var f = new F16Operands(this)) {
+        AttentionArgs args =
+            attentionArgs(f.read(q), f.read(k), f.read(v), mask, options, f.read(y), logSumExp);
+        var gradients =
+            new AttentionArgs.Gradients(
+                heads(f.read(dy)),
+                heads(f.written(dq)),
+                heads(f.written(dk)),
+                heads(f.written(dv)));
+        Attention.backward(workers, args, gradients);
+      }
     } else {
       Backend.super.attentionGradient(q, k, v, mask, options, y, logSumExp, dy, dq, dk, dv);
     }

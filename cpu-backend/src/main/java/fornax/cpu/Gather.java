@@ -171,11 +171,11 @@ final class Gather {
     return index;
   }
 
-  /// An F32 or BF16 element.
+  /// An F32, BF16 or F16 element.
   static float get(DType type, MemorySegment x, long place) {
     return type == DType.F32
         ? x.get(JAVA_FLOAT, 4 * place)
-        : DType.fromBFloat16(x.get(JAVA_SHORT, 2 * place));
+        : type.fromHalf(x.get(JAVA_SHORT, 2 * place));
   }
 
   /// Moves one element of `bytes` bytes.

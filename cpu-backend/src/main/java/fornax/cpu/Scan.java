@@ -57,7 +57,7 @@ final class Scan {
     if (type == DType.F32) {
       y.set(JAVA_FLOAT, 4 * place, value);
     } else {
-      y.set(JAVA_SHORT, 2 * place, DType.toBFloat16(value));
+      y.set(JAVA_SHORT, 2 * place, type.toHalf(value));
     }
   }
 

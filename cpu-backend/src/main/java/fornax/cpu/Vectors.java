@@ -21,6 +21,10 @@ final class Vectors {
       VectorSpecies.of(short.class, VectorShape.forBitSize(SPECIES.vectorBitSize() / 2));
   static final ByteOrder ORDER = ByteOrder.nativeOrder();
 
+  // What the exponents of a float and of an F16 of one value differ by, in a float's place.
+  private static final int F16_BIAS = (127 - 15) << 23;
+  private static final int F16_INFINITY = 0x7c00 << 13;
+
   private static final VectorShuffle<Float> BY_8 = rotation(8);
   private static final VectorShuffle<Float> BY_4 = rotation(4);
   private static final VectorShuffle<Float> BY_2 = rotation(2);
@@ -76,6 +80,44 @@ final class Vectors {
     VectorMask<Integer> nan = v.compare(VectorOperators.NE, v).cast(INTS);
     rounded
         .blend(upper.or(0x40), nan)
+        .convertShape(VectorOperators.I2S, SHORTS, 0)
+        .reinterpretAsShorts()
+        .intoMemorySegment(known(y), at, ORDER);
+  }
+
+  /// The floats of F16 elements. Exponent and mantissa move to where a float has them, and the
+  /// exponent's bias is added; a subnormal's mantissa becomes that of 2⁻¹⁴, which is taken off.
+  static FloatVector loadFloat16(MemorySegment x, long at) {
+    IntVector bits =
+        (IntVector)
+            ShortVector.fromMemorySegment(SHORTS, known(x), at, ORDER)
+                .convertShape(VectorOperators.ZERO_EXTEND_S2I, INTS, 0);
+    IntVector sign = bits.and(0x8000).lanewise(VectorOperators.LSHL, 16);
+    IntVector moved = bits.and(0x7fff).lanewise(VectorOperators.LSHL, 13);
+    IntVector normal = moved.add(F16_BIAS);
+    IntVector wide = normal.add(F16_BIAS, moved.compare(VectorOperators.GE, F16_INFINITY));
+    IntVector small = normal.add(1 << 23).reinterpretAsFloats().sub(0x1p-14f).reinterpretAsInts();
+    return wide.blend(small, moved.compare(VectorOperators.LT, 1 << 23))
+        .or(sign)
+        .reinterpretAsFloats();
+  }
+
+  /// To F16, rounded to nearest even; NaN stays a quiet NaN. What will be subnormal is rounded by
+  /// an addition at whose end its last bit stands.
+  static void storeFloat16(FloatVector v, MemorySegment y, long at) {
+    IntVector bits = v.reinterpretAsInts();
+    IntVector size = bits.and(0x7fffffff);
+    IntVector sign = bits.lanewise(VectorOperators.LSHR, 16).and(0x8000);
+    IntVector odd = size.lanewise(VectorOperators.LSHR, 13).and(1);
+    IntVector normal = size.sub(F16_BIAS - 0xfff).add(odd).lanewise(VectorOperators.LSHR, 13);
+    IntVector small =
+        size.reinterpretAsFloats().add(0.5f).reinterpretAsInts().sub(Float.floatToRawIntBits(0.5f));
+    IntVector nan = size.lanewise(VectorOperators.LSHR, 13).and(0x3ff).or(0x7e00);
+    normal
+        .blend(small, size.compare(VectorOperators.LT, Float.floatToRawIntBits(0x1p-14f)))
+        .blend(0x7c00, size.compare(VectorOperators.GE, Float.floatToRawIntBits(0x1p16f)))
+        .blend(nan, size.compare(VectorOperators.GT, 0x7f800000))
+        .or(sign)
         .convertShape(VectorOperators.I2S, SHORTS, 0)
         .reinterpretAsShorts()
         .intoMemorySegment(known(y), at, ORDER);

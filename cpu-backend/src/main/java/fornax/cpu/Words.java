@@ -12,8 +12,8 @@ import jdk.incubator.vector.VectorOperators;
 
 /// Elements of any type as contiguous 32-bit words, the form that kernels work on, and back.
 ///
-/// A word is a float, into which BF16, BOOL (0 or 1) and I32 are converted; or, where `ints` is
-/// set, an I32 element as it is. Places in arrays are counted in elements, places in words in
+/// A word is a float, into which BF16, F16, BOOL (0 or 1) and I32 are converted; or, where `ints`
+/// is set, an I32 element as it is. Places in arrays are counted in elements, places in words in
 /// bytes.
 final class Words {
   private Words() {}
@@ -44,7 +44,7 @@ final class Words {
           }
         }
       }
-      case BF16 -> readBFloat16(x, place, stride, n, words, to);
+      case BF16, F16 -> readHalves(type, x, place, stride, n, words, to);
       case BOOL -> readBool(x, place, stride, n, words, to);
       case F64 -> throw unsupported();
     }
@@ -71,7 +71,7 @@ final class Words {
           }
         }
       }
-      case BF16 -> writeBFloat16(words, from, n, y, place, stride);
+      case BF16, F16 -> writeHalves(type, words, from, n, y, place, stride);
       case BOOL -> writeBool(words, from, n, y, place, stride);
       case F64 -> throw unsupported();
     }
@@ -79,8 +79,8 @@ final class Words {
 
   private static IllegalArgumentException unsupported() {
     return new IllegalArgumentException(
-        "cpu: type not supported; got F64; need F32, BF16, I32 or BOOL; F64 is the reference"
-            + " backend's");
+        "cpu: type not supported; got F64; need F32, BF16, F16, I32 or BOOL; F64 is the"
+            + " reference backend's");
   }
 
   private static void readWords(
@@ -110,29 +110,37 @@ final class Words {
     }
   }
 
-  private static void readBFloat16(
-      MemorySegment x, long place, long stride, int n, MemorySegment words, long to) {
+  private static void readHalves(
+      DType type, MemorySegment x, long place, long stride, int n, MemorySegment words, long to) {
     int body = 0;
     if (stride == 1 && Simd.AVAILABLE) {
       body = n & -Simd.LANES;
-      Kernels.readBFloat16(x, 2 * place, words, to, body);
+      if (type == DType.BF16) {
+        Kernels.readBFloat16(x, 2 * place, words, to, body);
+      } else {
+        Kernels.readFloat16(x, 2 * place, words, to, body);
+      }
     }
     for (int i = body; i < n; i++) {
       short bits = x.get(JAVA_SHORT, 2 * (place + i * stride));
-      words.set(JAVA_FLOAT, to + 4L * i, DType.fromBFloat16(bits));
+      words.set(JAVA_FLOAT, to + 4L * i, type.fromHalf(bits));
     }
   }
 
-  private static void writeBFloat16(
-      MemorySegment words, long from, int n, MemorySegment y, long place, long stride) {
+  private static void writeHalves(
+      DType type, MemorySegment words, long from, int n, MemorySegment y, long place, long stride) {
     int body = 0;
     if (stride == 1 && Simd.AVAILABLE) {
       body = n & -Simd.LANES;
-      Kernels.writeBFloat16(words, from, y, 2 * place, body);
+      if (type == DType.BF16) {
+        Kernels.writeBFloat16(words, from, y, 2 * place, body);
+      } else {
+        Kernels.writeFloat16(words, from, y, 2 * place, body);
+      }
     }
     for (int i = body; i < n; i++) {
       float value = words.get(JAVA_FLOAT, from + 4L * i);
-      y.set(JAVA_SHORT, 2 * (place + i * stride), DType.toBFloat16(value));
+      y.set(JAVA_SHORT, 2 * (place + i * stride), type.toHalf(value));
     }
   }
 
@@ -167,6 +175,18 @@ final class Words {
     static void writeBFloat16(MemorySegment words, long from, MemorySegment y, long at, int n) {
       for (int i = 0; i < n; i += Vectors.LANES) {
         Vectors.storeBFloat16(Vectors.load(words, from + 4L * i), y, at + 2L * i);
+      }
+    }
+
+    static void readFloat16(MemorySegment x, long at, MemorySegment words, long to, int n) {
+      for (int i = 0; i < n; i += Vectors.LANES) {
+        Vectors.store(Vectors.loadFloat16(x, at + 2L * i), words, to + 4L * i);
+      }
+    }
+
+    static void writeFloat16(MemorySegment words, long from, MemorySegment y, long at, int n) {
+      for (int i = 0; i < n; i += Vectors.LANES) {
+        Vectors.storeFloat16(Vectors.load(words, from + 4L * i), y, at + 2L * i);
       }
     }
 

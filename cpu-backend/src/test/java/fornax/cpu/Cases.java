@@ -2,6 +2,7 @@ package fornax.cpu;
 
 import static fornax.array.DType.BF16;
 import static fornax.array.DType.BOOL;
+import static fornax.array.DType.F16;
 import static fornax.array.DType.F32;
 import static fornax.array.DType.I32;
 import static fornax.cpu.Trial.Lie.PLAIN;
@@ -70,7 +71,7 @@ record Cases(String name, double reduced, Consumer<Trial> run) {
             "gelu gradient bf16 " + lie + shape,
             t -> unaryGradient(t, Unary.GELU_TANH, BF16, lie, dims));
         add(cases, "negate i32 " + lie + shape, t -> unary(t, Unary.NEGATE, I32, lie, dims));
-        for (DType type : List.of(F32, BF16, I32)) {
+        for (DType type : List.of(F32, BF16, F16, I32)) {
           add(
               cases,
               "multiply " + type + lie + shape,
@@ -197,7 +198,7 @@ record Cases(String name, double reduced, Consumer<Trial> run) {
               plain.withPadding(2),
               plain.withStride(2).withPadding(1),
               plain.withGroups(shape[1] % 2 == 0 ? 2 : 1).withDilation(2).withPadding(1))) {
-        for (DType type : List.of(F32, BF16)) {
+        for (DType type : List.of(F32, BF16, F16)) {
           cases.add(
               new Cases(
                   "conv2d " + type + Arrays.toString(shape) + options,
@@ -208,7 +209,7 @@ record Cases(String name, double reduced, Consumer<Trial> run) {
     }
     Pool2dOptions wide = Pool2dOptions.of(3).withStride(2).withPadding(1);
     for (Pool2dOptions options : List.of(Pool2dOptions.of(2), wide)) {
-      for (DType type : List.of(F32, BF16)) {
+      for (DType type : List.of(F32, BF16, F16)) {
         add(cases, "pool2d " + type + options, t -> pooling(t, type, options));
       }
     }
@@ -243,8 +244,8 @@ record Cases(String name, double reduced, Consumer<Trial> run) {
 
   private static void moves(List<Cases> cases) {
     for (long[] dims : SHAPES) {
-      for (DType from : List.of(F32, BF16, I32, BOOL)) {
-        for (DType to : List.of(F32, BF16, I32, BOOL)) {
+      for (DType from : List.of(F32, BF16, F16, I32, BOOL)) {
+        for (DType to : List.of(F32, BF16, F16, I32, BOOL)) {
           for (Trial.Lie lie : List.of(PLAIN, TRANSPOSED)) {
             add(
                 cases,
@@ -293,7 +294,7 @@ record Cases(String name, double reduced, Consumer<Trial> run) {
       double n = (double) elements(pair[0]) / Math.max(1, elements(pair[1]));
       for (Reduce op : Reduce.values()) {
         for (Trial.Lie lie : Trial.Lie.values()) {
-          for (DType type : List.of(F32, BF16, I32)) {
+          for (DType type : List.of(F32, BF16, F16, I32)) {
             cases.add(
                 new Cases(
                     op + " " + type + lie + shapes,
@@ -312,7 +313,7 @@ record Cases(String name, double reduced, Consumer<Trial> run) {
     }
     for (int axis : new int[] {0, 1, 2, -1}) {
       for (Trial.Lie lie : Trial.Lie.values()) {
-        for (DType type : List.of(F32, BF16, I32)) {
+        for (DType type : List.of(F32, BF16, F16, I32)) {
           long[] dims = {4, 37, 5};
           long[] one = Shape.of(dims).with(axis, 1).toArray();
           add(
@@ -327,7 +328,7 @@ record Cases(String name, double reduced, Consumer<Trial> run) {
       }
     }
     add(cases, "argmax rows", t -> t.backend.argmax(t.in(200, 301), 1, t.out(I32, PLAIN, 200, 1)));
-    for (DType type : List.of(F32, BF16, I32)) {
+    for (DType type : List.of(F32, BF16, F16, I32)) {
       add(cases, "sort " + type, t -> sort(t, type, false, 60, 129));
       add(cases, "sort descending " + type, t -> sort(t, type, true, 60, 129));
       add(
@@ -355,7 +356,7 @@ record Cases(String name, double reduced, Consumer<Trial> run) {
   private static void indexed(List<Cases> cases) {
     for (Trial.Lie lie : Trial.Lie.values()) {
       for (int axis : new int[] {0, 1, -1}) {
-        for (DType type : List.of(F32, BF16, I32, BOOL)) {
+        for (DType type : List.of(F32, BF16, F16, I32, BOOL)) {
           add(
               cases,
               "gather " + axis + lie + type,
@@ -365,7 +366,7 @@ record Cases(String name, double reduced, Consumer<Trial> run) {
                 t.backend.gather(t.in(type, lie, 6, 7, 8), axis, indices, t.out(type, lie, dims));
               });
         }
-        for (DType type : List.of(F32, BF16)) {
+        for (DType type : List.of(F32, BF16, F16)) {
           add(
               cases,
               "scatterAdd " + axis + lie + type,
@@ -392,7 +393,7 @@ record Cases(String name, double reduced, Consumer<Trial> run) {
           NdArray rows = t.indices(50, 300, 1).expand(Shape.of(300, 131));
           t.backend.scatterAdd(t.in(300, 131), 0, rows, t.out(50, 131));
         });
-    for (DType type : List.of(F32, BF16)) {
+    for (DType type : List.of(F32, BF16, F16)) {
       add(
           cases,
           "embedding " + type,
@@ -409,7 +410,7 @@ record Cases(String name, double reduced, Consumer<Trial> run) {
   }
 
   private static void rows(List<Cases> cases) {
-    for (DType type : List.of(F32, BF16)) {
+    for (DType type : List.of(F32, BF16, F16)) {
       for (long[] dims : new long[][] {{1, 1}, {3, 7}, {5, 33}, {4, 1025}, {200, 131}, {0, 5}}) {
         String name = type + Arrays.toString(dims);
         add(cases, "softmax" + name, t -> softmax(t, type, 1, dims));
@@ -530,7 +531,7 @@ record Cases(String name, double reduced, Consumer<Trial> run) {
 
   private static void products(List<Cases> cases) {
     for (Trial.Lie lie : Trial.Lie.values()) {
-      for (DType type : List.of(F32, BF16)) {
+      for (DType type : List.of(F32, BF16, F16)) {
         String name = lie + " " + type;
         cases.add(
             new Cases(
@@ -607,11 +608,11 @@ record Cases(String name, double reduced, Consumer<Trial> run) {
     activations.removeAll(List.of(Unary.LOG, Unary.SQRT, Unary.RSQRT, Unary.RECIPROCAL, Unary.EXP));
     activations.add(null);
     for (Unary activation : activations) {
-      for (DType type : List.of(F32, BF16)) {
+      for (DType type : List.of(F32, BF16, F16)) {
         cases.add(new Cases("linear " + activation + type, 64, t -> linear(t, activation, type)));
       }
     }
-    for (DType type : List.of(F32, BF16)) {
+    for (DType type : List.of(F32, BF16, F16)) {
       for (boolean causal : new boolean[] {false, true}) {
         for (int kind = 0; kind < 3; kind++) {
           int what = kind;
@@ -732,7 +733,7 @@ record Cases(String name, double reduced, Consumer<Trial> run) {
 
   private static void random(List<Cases> cases) {
     for (long n : new long[] {1, 3, 4, 31, 1025, 70_001}) {
-      for (DType type : List.of(F32, BF16)) {
+      for (DType type : List.of(F32, BF16, F16)) {
         add(
             cases,
             "random " + type + n,

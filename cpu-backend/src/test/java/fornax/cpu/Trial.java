@@ -93,7 +93,7 @@ final class Trial implements AutoCloseable {
     return switch (type) {
       case I32 -> random.nextInt(17) - 8;
       case BOOL -> random.nextInt(2);
-      case F32, F64, BF16 -> random.nextGaussian() * 1.5;
+      case F32, F64, BF16, F16 -> random.nextGaussian() * 1.5;
     };
   }
 
@@ -154,16 +154,16 @@ final class Trial implements AutoCloseable {
 
   private static float get(DType type, MemorySegment data, long place) {
     return switch (type) {
-      case F32, BF16 -> Gather.get(type, data, place);
+      case F32, BF16, F16 -> Gather.get(type, data, place);
       case I32 -> data.get(ValueLayout.JAVA_INT, 4 * place);
       case BOOL -> data.get(ValueLayout.JAVA_BYTE, place);
       case F64 -> (float) data.get(ValueLayout.JAVA_DOUBLE, 8 * place);
     };
   }
 
-  /// Whether a result is BF16, so that results agree to fewer digits.
+  /// Whether a result has 16 bits, so that results agree to fewer digits.
   boolean isCoarse() {
-    return results.stream().anyMatch(y -> y.dtype() == DType.BF16);
+    return results.stream().anyMatch(y -> y.dtype().isHalf());
   }
 
   @Override

@@ -8,10 +8,16 @@ import fornax.backend.Workspace;
 import org.jspecify.annotations.Nullable;
 
 /// Attention and its gradient without an array of scores: in F32 on the ordinary cores
-/// (`attention.cu`), in BF16 on tensor cores (`attentionmma.cu`) where the card has them.
+/// (`attention.cu`), in BF16 and F16 on tensor cores (`attentionmma.cu`, `attentionmmaf16.cu`)
+/// where the card has them.
 final class Attention {
   /// The widths of heads that there are kernels for; others are filled up with zeros.
   private static final int[] WIDTHS = {32, 64, 128};
+
+  /// The widest heads' tiles need more shared memory than cards before this capability have.
+  private static final int WIDEST = 128;
+
+  private static final int WIDEST_CAPABILITY = 80;
 
   private static final long MAX_GRID_YZ = 65535;
 
@@ -86,7 +92,7 @@ final class Attention {
           return false;
         }
       }
-      return (q.dtype() == DType.F32 || q.dtype() == DType.BF16)
+      return (q.dtype() == DType.F32 || q.dtype().isHalf())
           && logSumExp.dtype() == DType.F32
           && width() > 0
           && q.dim(0) <= MAX_GRID_YZ
@@ -141,8 +147,15 @@ final class Attention {
   }
 
   private boolean onTensorCores(Arrays x) {
-    return x.q().dtype() == DType.BF16
-        && device.capability() >= KernelSource.leastCapability("attentionmma");
+    DType type = x.q().dtype();
+    int capability = device.capability();
+    return type.isHalf()
+        && capability >= KernelSource.leastCapability(tensorCoreFile(type))
+        && (x.width() < WIDEST || capability >= WIDEST_CAPABILITY);
+  }
+
+  private static String tensorCoreFile(DType type) {
+    return type == DType.F16 ? "attentionmmaf16" : "attentionmma";
   }
 
   private Split split(Arrays x) {
@@ -159,14 +172,19 @@ final class Attention {
       int tile,
       int shared) {
     boolean mma = onTensorCores(x);
+    DType type = x.q().dtype();
     NdArray mask = x.mask();
     boolean drops = options.state() != null;
     Launch launch =
         device
             .kernel(
                 delta == null ? "attention" : "attentionGradient",
-                mma ? "attentionmma" : "attention",
-                kernel + (mma ? "_mma_" : "_" + Elementwise.lower(x.q().dtype()) + "_") + x.width())
+                mma ? tensorCoreFile(type) : "attention",
+                kernel
+                    + (mma
+                        ? type == DType.F16 ? "_mma_f16_" : "_mma_"
+                        : "_" + Elementwise.lower(type) + "_")
+                    + x.width())
             .struct()
             .word(address(x.q()))
             .word(address(x.k()))

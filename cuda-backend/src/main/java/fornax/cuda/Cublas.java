@@ -72,7 +72,7 @@ final class Cublas {
     // cuBLAS counts by columns, where a matrix by rows is its transpose: yᵀ = bᵀ·aᵀ. In F32 TF32
     // only if asked for, and else no algorithm that reorders by precision.
     int compute =
-        a.type() == DType.BF16
+        a.type().isHalf()
             ? cublasComputeType.CUBLAS_COMPUTE_32F
             : tf32
                 ? cublasComputeType.CUBLAS_COMPUTE_32F_FAST_TF32
@@ -132,7 +132,12 @@ final class Cublas {
   }
 
   private static int type(Matrix matrix) {
-    return matrix.type() == DType.F32 ? cudaDataType.CUDA_R_32F : cudaDataType.CUDA_R_16BF;
+    return switch (matrix.type()) {
+      case BF16 -> cudaDataType.CUDA_R_16BF;
+      case F16 -> cudaDataType.CUDA_R_16F;
+      case F32 -> cudaDataType.CUDA_R_32F;
+      case F64, I32, BOOL -> throw new IllegalArgumentException("cuBLAS: got " + matrix.type());
+    };
   }
 
   void close() {

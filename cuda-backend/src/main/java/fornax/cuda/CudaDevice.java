@@ -698,7 +698,7 @@ final class CudaDevice implements AutoCloseable {
       throw new DeviceException(
           "cuda: F64 is a type of the reference backend only; got "
               + x
-              + "; need F32, BF16, I32 or BOOL");
+              + "; need F32, BF16, F16, I32 or BOOL");
     }
     return x.dtype().ordinal();
   }

@@ -27,7 +27,7 @@ final class Elementwise {
   // The suffix of a kernel for vectors of four, or "" where the operands do not allow them.
   private static String vectors(NdArray... operands) {
     DType type = operands[0].dtype();
-    if (type != DType.F32 && type != DType.BF16) {
+    if (type != DType.F32 && !type.isHalf()) {
       return "";
     }
     Layout[] layouts = new Layout[operands.length];
@@ -287,10 +287,9 @@ final class Elementwise {
     StridedLoop whole = StridedLoop.of(x.layout(), y.layout());
     if (x.dtype() == y.dtype()) {
       copySame(x, y, whole);
-    } else if (whole.isContiguous() && isFloating(x) && isFloating(y) && aligned(x) && aligned(y)) {
-      boolean narrows = CudaDevice.type(x) < CudaDevice.type(y);
+    } else if (whole.isContiguous() && isHalfOfOther(x, y) && aligned(x) && aligned(y)) {
       device
-          .kernel("copy", "copy", narrows ? "copy_f32_to_bf16" : "copy_bf16_to_f32")
+          .kernel("copy", "copy", "copy_" + lower(x.dtype()) + "_to_" + lower(y.dtype()))
           .array(x)
           .array(y)
           .number(y.elements())
@@ -308,6 +307,12 @@ final class Elementwise {
             .threads(loop.elements());
       }
     }
+  }
+
+  // Whether one is F32 and the other has 16 bits.
+  private static boolean isHalfOfOther(NdArray x, NdArray y) {
+    return x.dtype() == DType.F32 && y.dtype().isHalf()
+        || x.dtype().isHalf() && y.dtype() == DType.F32;
   }
 
   private static boolean aligned(NdArray x) {
@@ -380,7 +385,7 @@ final class Elementwise {
     int bits =
         switch (y.dtype()) {
           case F32 -> Float.floatToRawIntBits((float) value);
-          case BF16 -> DType.toBFloat16((float) value);
+          case BF16, F16 -> y.dtype().toHalf((float) value);
           case I32 -> (int) value;
           case BOOL -> value != 0 ? 1 : 0;
           case F64 -> CudaDevice.type(y); // which throws

@@ -11,7 +11,6 @@ import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -29,6 +28,7 @@ record KernelSource(String name, String text, Map<String, String> headers) {
           "argmax",
           "attention",
           "attentionmma",
+          "attentionmmaf16",
           "binary",
           "compare",
           "conv2d",
@@ -43,6 +43,7 @@ record KernelSource(String name, String text, Map<String, String> headers) {
           "linear",
           "matmul",
           "matmulmma",
+          "matmulmmaf16",
           "matmultf32",
           "pool2d",
           "random",
@@ -57,15 +58,22 @@ record KernelSource(String name, String text, Map<String, String> headers) {
           "unary",
           "where");
 
-  /// Those whose kernels need tensor cores that take bf16 and tf32: Ampere's and later ones'.
-  private static final Set<String> TENSOR_CORES = Set.of("attentionmma", "matmulmma", "matmultf32");
+  /// Those whose kernels need tensor cores that take bf16 and tf32: Ampere's and later ones'. Those
+  /// that take f16 as these kernels want it are Turing's and later ones'.
+  private static final Map<String, Integer> TENSOR_CORES =
+      Map.of(
+          "attentionmma", 80,
+          "attentionmmaf16", 75,
+          "matmulmma", 80,
+          "matmulmmaf16", 75,
+          "matmultf32", 80);
 
   private static final Pattern INCLUDE =
       Pattern.compile("^#include \"([^\"]+)\"", Pattern.MULTILINE);
 
   /// The least compute capability, such as 80, that the file `name` can be compiled for.
   static int leastCapability(String name) {
-    return TENSOR_CORES.contains(name) ? 80 : 70;
+    return TENSOR_CORES.getOrDefault(name, 70);
   }
 
   /// Reads the file `name` (without `.cu`) and its headers.

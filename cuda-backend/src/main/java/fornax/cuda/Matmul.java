@@ -14,8 +14,8 @@ import java.util.Arrays;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
-/// Products of matrices, by cuBLAS or by `matmul.cu`, `matmulmma.cu` and `matmultf32.cu`, and what
-/// stands round them in a linear layer (`linear.cu`).
+/// Products of matrices, by cuBLAS or by `matmul.cu`, `matmulmma.cu`, `matmulmmaf16.cu` and
+/// `matmultf32.cu`, and what stands round them in a linear layer (`linear.cu`).
 final class Matmul {
   /// What `linear.cu` has kernels for.
   private static final Set<Unary> ACTIVATIONS =
@@ -89,17 +89,22 @@ final class Matmul {
 
   private String description() {
     String who = device.id() + " multiplies matrices by ";
+    String halves =
+        device.capability() >= KernelSource.leastCapability("matmulmma")
+            ? "matmulmma.cu and matmulmmaf16.cu"
+            : device.capability() >= KernelSource.leastCapability("matmulmmaf16")
+                ? "matmulmmaf16.cu (F16)"
+                : "";
     if (cublas != null) {
       return who
           + "cuBLAS, F32 in "
           + (tf32 ? "TF32" : "F32")
-          + ", BF16 with F32 sums; linear layers in BF16 by matmulmma.cu";
+          + ", BF16 and F16 with F32 sums; linear layers in these by "
+          + (halves.isEmpty() ? "kernels after it" : halves);
     }
     return who
         + (tf32 ? "matmultf32.cu in TF32" : "matmul.cu in F32")
-        + (device.capability() >= KernelSource.leastCapability("matmulmma")
-            ? ", BF16 by matmulmma.cu with F32 sums"
-            : "");
+        + (halves.isEmpty() ? "" : ", BF16 and F16 by " + halves + " with F32 sums");
   }
 
   private void load() {
@@ -153,7 +158,7 @@ final class Matmul {
       DType type = a.dtype() == b.dtype() ? a.dtype() : DType.F32;
       NdArray left = operand(work, a, type);
       NdArray right = operand(work, b, type);
-      boolean direct = isByRows(y) && (y.dtype() == DType.F32 || type == DType.BF16);
+      boolean direct = isByRows(y) && (y.dtype() == DType.F32 || y.dtype() == type);
       NdArray result = direct ? y : work.allocate(DType.F32, y.shape());
       multiply(blas, left, right, result, accumulate && direct);
       if (!direct) {
@@ -319,7 +324,7 @@ final class Matmul {
       @Nullable Unary activation,
       NdArray y,
       @Nullable NdArray before) {
-    if (!(y.dtype() == DType.F32 || y.dtype() == DType.BF16)
+    if (!(y.dtype() == DType.F32 || y.dtype().isHalf())
         || (before != null && before.dtype() != y.dtype())
         || (bias != null && (bias.dtype() != DType.F32 || !bias.isContiguous()))
         || y.elements() == 0
@@ -332,8 +337,8 @@ final class Matmul {
     if (y.dtype() != DType.F32 && !tensors && (more || cublas() == null)) {
       return false;
     }
-    // In BF16 a sum that cuBLAS stores, rounded, would be rounded again after the bias.
-    if (cublas() == null || (y.dtype() == DType.BF16 && more)) {
+    // In 16 bits a sum that cuBLAS stores, rounded, would be rounded again after the bias.
+    if (cublas() == null || (y.dtype().isHalf() && more)) {
       if (activation == null || EPILOGUES.contains(activation)) {
         own(x, w, bias, activation, before, y, false);
       } else {
@@ -392,7 +397,7 @@ final class Matmul {
         return false;
       }
     }
-    if (!(dy.dtype() == DType.F32 || dy.dtype() == DType.BF16)
+    if (!(dy.dtype() == DType.F32 || dy.dtype().isHalf())
         || (dBias != null && dBias.dtype() != DType.F32)
         || dy.elements() == 0
         || (activation != null

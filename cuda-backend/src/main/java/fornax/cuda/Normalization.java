@@ -25,7 +25,7 @@ final class Normalization {
         return false;
       }
     }
-    return x.dtype() == DType.F32 || x.dtype() == DType.BF16;
+    return x.dtype() == DType.F32 || x.dtype().isHalf();
   }
 
   private static boolean isF32(@Nullable NdArray... arrays) {

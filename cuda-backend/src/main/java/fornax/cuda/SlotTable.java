@@ -20,7 +20,8 @@ import org.jspecify.annotations.Nullable;
 /// wait for the card, and giving back does.
 final class SlotTable {
   private static final int KEPT = 16;
-  private static final int WORDS = 7; // of a Slot: four pointers, a copy's, elements, first chunk
+  private static final int WORDS =
+      8; // of a Slot: four pointers, a copy's, its type, elements, first chunk
   private static final int CHUNK = 8192; // of slots.cuh
 
   private final CudaDevice device;
@@ -46,7 +47,7 @@ final class SlotTable {
   /// What one slot holds.
   ///
   /// @param arrays up to four F32 arrays of one size
-  /// @param copy BF16, of that size; or null
+  /// @param copy BF16 or F16, of that size; or null
   record Entry(List<NdArray> arrays, @Nullable NdArray copy) {
     Entry(NdArray... arrays) {
       this(List.of(arrays), null);
@@ -69,8 +70,9 @@ final class SlotTable {
       }
       NdArray copy = slot.copy();
       words[count * WORDS + 4] = copy == null ? 0 : CudaBlock.address(copy);
-      words[count * WORDS + 5] = elements;
-      words[count * WORDS + 6] = chunks;
+      words[count * WORDS + 5] = copy == null ? 0 : CudaDevice.type(copy);
+      words[count * WORDS + 6] = elements;
+      words[count * WORDS + 7] = chunks;
       chunks += (elements + CHUNK - 1) / CHUNK;
       count++;
     }

@@ -4,11 +4,12 @@ import fornax.array.DType;
 import fornax.backend.NdArray;
 import fornax.backend.Unary;
 import fornax.backend.Workspace;
+import java.util.Arrays;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/// Products of BF16 matrices (`matmulmma.cu`), and of F32 matrices in TF32 (`matmultf32.cu`), on
-/// tensor cores, where cuBLAS is missing or declined.
+/// Products of BF16 (`matmulmma.cu`) and F16 matrices (`matmulmmaf16.cu`), and of F32 matrices in
+/// TF32 (`matmultf32.cu`), on tensor cores, where cuBLAS is missing or declined.
 final class TensorMatmul {
   /// Tiles at once in shared memory, as the kernels have them.
   private static final int STAGES = 3;
@@ -25,9 +26,10 @@ final class TensorMatmul {
   /// @param alongPadding of tiles that lie along k
   record Factors(DType type, String file, String prefix, int steps, int alongPadding) {
     static final Factors BF16 = new Factors(DType.BF16, "matmulmma", "matmul_mma_", 32, 8);
+    static final Factors F16 = new Factors(DType.F16, "matmulmmaf16", "matmul_mma_f16_", 32, 8);
     static final Factors TF32 = new Factors(DType.F32, "matmultf32", "matmul_tf32_", 16, 4);
 
-    static final List<Factors> ALL = List.of(BF16, TF32);
+    static final List<Factors> ALL = List.of(BF16, F16, TF32);
 
     /// Bytes of shared memory: the tiles of a and b at once, or the results.
     int shared(Tile tile, boolean aByRows, boolean bByRows) {
@@ -58,6 +60,9 @@ final class TensorMatmul {
   static final Tile[] TILES = {
     new Tile(128, 128, 256), new Tile(128, 64, 128), new Tile(64, 64, 128),
   };
+
+  /// Those that fit the 64 KiB of shared memory of cards before capability 8.0.
+  private static final Tile[] SMALLER_TILES = Arrays.copyOfRange(TILES, 1, TILES.length);
 
   /// About a block to each multiprocessor of an A100 (108) or H100 (132).
   private static final long FULL = 108;
@@ -127,12 +132,13 @@ final class TensorMatmul {
     long m = y.dim(-2);
     long n = y.dim(-1);
     long batches = y.elements() / m / n;
-    Tile usual = usual(m, n, batches);
+    Tile[] tiles = device.capability() < 80 ? SMALLER_TILES : TILES;
+    Tile usual = usual(tiles, m, n, batches);
     if (y.bytes() > MOST_SEARCH_BYTES) {
       return usual;
     }
     var product = new TileSearch.Product(factors.prefix, form(a, b), m, n, a.dim(-1), batches);
-    return search.tile(product, TILES, usual, tile -> nanos(factors, tile, a, b, y));
+    return search.tile(product, tiles, usual, tile -> nanos(factors, tile, a, b, y));
   }
 
   private long nanos(Factors factors, Tile tile, NdArray a, NdArray b, NdArray y) {
@@ -219,13 +225,13 @@ final class TensorMatmul {
   }
 
   // The largest tile of which there are enough to fill a card.
-  private static Tile usual(long m, long n, long batches) {
-    for (Tile tile : TILES) {
+  private static Tile usual(Tile[] tiles, long m, long n, long batches) {
+    for (Tile tile : tiles) {
       if (m >= tile.rows && n >= tile.columns && tile.blocks(m, n, batches) >= FULL) {
         return tile;
       }
     }
-    return TILES[TILES.length - 1];
+    return tiles[tiles.length - 1];
   }
 
   // Whether each row of each matrix begins at a multiple of 16 bytes.

@@ -49,25 +49,25 @@ class AttentionMutantsTest {
   Stream<DynamicTest> onTensorCores() {
     String file = "attentionmma";
     return Stream.of(
-        caught("queries in the tiles' memory", DType.BF16, barrier(file, 1), "RACES", RACE),
-        caught("a tile before it is read", DType.BF16, barrier(file, 2), "RACES", RACE),
-        caught("a half before it is filled again", DType.BF16, barrier(file, 3), "RACES", RACE),
+        caught("queries in the tiles' memory", DType.BF16, body(file, 1), "RACES", RACE),
+        caught("a tile before it is read", DType.BF16, body(file, 2), "RACES", RACE),
+        caught("a half before it is filled again", DType.BF16, body(file, 3), "RACES", RACE),
         caught(
             "a wait for cp.async",
             DType.BF16,
-            Edit.of(file, "waitForCopies<1>();", ""),
+            body(file, "waitForCopies<1>();", 0, ""),
             "ORDER",
             WRONG),
         caught(
             "a wait for one group less",
             DType.BF16,
-            Edit.of(file, "waitForCopies<1>();", "waitForCopies<2>();"),
+            body(file, "waitForCopies<1>();", 0, "waitForCopies<2>();"),
             "ORDER",
             WRONG),
         caught(
             "a wait for cp.async, for dk and dv",
             DType.BF16,
-            new Edit(file, file + ".cu", "waitForCopies<1>();", 2, ""),
+            body(file, "waitForCopies<1>();", 2, ""),
             true,
             "ORDER",
             WRONG),
@@ -86,7 +86,27 @@ class AttentionMutantsTest {
         caught(
             "rows of a result one fragment further",
             DType.BF16,
-            Edit.of(file, "threadIdx.x % 32 / 4 + i / 2 * 8", "threadIdx.x % 32 / 4 + i % 2 * 8"),
+            body(file, "threadIdx.x % 32 / 4 + i / 2 * 8", 0, "threadIdx.x % 32 / 4 + i % 2 * 8"),
+            "ORDER",
+            WRONG));
+  }
+
+  /// In F16, as cards before capability 8.0 run it: copies at once, and products of half the depth.
+  @TestFactory
+  Stream<DynamicTest> onTensorCoresInF16() {
+    String file = "attentionmmaf16";
+    return Stream.of(
+        caught("a tile before it is read", DType.F16, body(file, 2), "RACES", RACE),
+        caught(
+            "the second half of the depth",
+            DType.F16,
+            new Edit(file, "tensorcore.cuh", "multiplyAddHalf(c, a[2], a[3], b1);", 0, ""),
+            "ORDER",
+            WRONG),
+        caught(
+            "weights rounded to the other type",
+            DType.F16,
+            body(file, "pack<half_t>(low[0], low[1])", 0, "pack<bf16>(low[0], low[1])"),
             "ORDER",
             WRONG));
   }
@@ -125,6 +145,15 @@ class AttentionMutantsTest {
 
   private static Edit barrier(String file, int occurrence) {
     return Edit.barrier(file, occurrence);
+  }
+
+  // In what the kernels for tensor cores of all types share.
+  private static Edit body(String file, int barrier) {
+    return Edit.barrier(file, "attentionmma.cuh", barrier);
+  }
+
+  private static Edit body(String file, String text, int occurrence, String replacement) {
+    return new Edit(file, "attentionmma.cuh", text, occurrence, replacement);
   }
 
   private static Edit fragment(String text, String index) {

@@ -20,6 +20,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -59,8 +60,13 @@ class AttentionTest {
 
   @ParameterizedTest
   @CsvSource({
-    "F32, false, 0", "F32, true, 0", "F32, true, 0.3",
-    "BF16, false, 0", "BF16, true, 0", "BF16, true, 0.3"
+    "F32, false, 0",
+    "F32, true, 0",
+    "F32, true, 0.3",
+    "BF16, false, 0",
+    "BF16, true, 0",
+    "BF16, true, 0.3",
+    "F16, true, 0.3"
   })
   void attention_agreesWithTheDefaultBody(DType type, boolean causal, double dropout) {
     preempt();
@@ -71,7 +77,7 @@ class AttentionTest {
         List<double[]> wanted = run(truth, DType.F64, type, size, causal, dropout);
         for (int i = 0; i < ours.size(); i++) {
           double error = Tolerance.error(ours.get(i), wanted.get(i));
-          double allowed = type == DType.F32 ? 2e-6 : 0x1p-7;
+          double allowed = allowed(type);
           String what = List.of("y", "dq", "dk", "dv").get(i);
           assertTrue(
               error <= allowed,
@@ -81,8 +87,33 @@ class AttentionTest {
     }
   }
 
+  private static double allowed(DType type) {
+    return type == DType.F32 ? 2e-6 : type == DType.BF16 ? 0x1p-7 : 0x1.8p-10;
+  }
+
+  /// Turing's tensor cores, Volta's ordinary cores.
   @ParameterizedTest
-  @ValueSource(strings = {"F32", "BF16"})
+  @ValueSource(strings = {"7.5", "7.0"})
+  void olderCards_computeInF16(String capability) {
+    TestDevice.load();
+    Assumptions.assumeFalse(TestDevice.isCard(), "a card is what it is");
+    preempt();
+    SoftwareDevice.set("CAPABILITY", capability);
+    try (CudaBackend backend = TestDevice.open();
+        Backend truth = new Decomposed(new ReferenceBackend())) {
+      for (int width : new int[] {64, 128}) {
+        long[] size = {67, 97, width, width - 4};
+        List<double[]> ours = run(backend, DType.F16, DType.F16, size, true, 0);
+        List<double[]> wanted = run(truth, DType.F64, DType.F16, size, true, 0);
+        for (int i = 0; i < ours.size(); i++) {
+          assertEquals(0, Tolerance.error(ours.get(i), wanted.get(i)), allowed(DType.F16));
+        }
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"F32", "BF16", "F16"})
   void bits_areTheSameInEveryOrder(DType type) {
     TestDevice.load();
     long[] size = {65, 65, 33, 33};
@@ -149,7 +180,7 @@ class AttentionTest {
     double[] values = new double[Math.toIntExact(shape.elements())];
     for (int i = 0; i < values.length; i++) {
       float value = (float) random.nextGaussian();
-      values[i] = rounded == DType.BF16 ? DType.fromBFloat16(DType.toBFloat16(value)) : value;
+      values[i] = rounded.isHalf() ? rounded.fromHalf(rounded.toHalf(value)) : value;
     }
     return on.of(values, type, shape).requiresGrad(true);
   }

@@ -27,8 +27,8 @@ class OwnMatmulTest {
       int checked = 0;
       for (OpCase operation : OpCases.all()) {
         if (operation.name().matches("matmul.*|linear.*|attention.*")) {
-          for (OpCase.Variant variant : operation.variants()) {
-            for (DType type : operation.types()) {
+          for (DType type : operation.types()) {
+            for (OpCase.Variant variant : operation.variants(type)) {
               for (CaseResult result : SelfTest.check(variant, type, reference, backend)) {
                 checked++;
                 if (!result.passed()) {

@@ -34,8 +34,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.io.TempDir;
 
-/// `matmulmma.cu` and `matmultf32.cu`: every tile and form, with edges, against sums in F64; and
-/// copies of it that are wrong are caught.
+/// `matmulmma.cu`, `matmulmmaf16.cu` and `matmultf32.cu`: every tile and form, with edges, against
+/// sums in F64; and copies of it that are wrong are caught.
 class TensorMatmulTest {
   private static final String RACE = "race on byte";
   private static final String WRONG = "wrong numbers";
@@ -71,6 +71,24 @@ class TensorMatmulTest {
     }
   }
 
+  /// By products of half the depth, and without cp.async.
+  @Test
+  void f16_isMultipliedOnTuring() {
+    TestDevice.load();
+    assumeFalse(TestDevice.isCard(), "a card is what it is");
+    SoftwareDevice.set("CAPABILITY", "7.5");
+    SoftwareDevice.set("ORDER", "random");
+    SoftwareDevice.set("PREEMPT", "100");
+    SoftwareDevice.set("RACES", "1");
+    try (CudaBackend backend = TestDevice.open()) {
+      var products = new TensorMatmul(backend.device(), new Elementwise(backend.device()));
+      for (int form = 0; form < 4; form++) {
+        check(backend, products, Factors.F16, TensorMatmul.TILES[1], 136, 72, 104, form);
+        check(backend, products, Factors.F16, TensorMatmul.TILES[2], 131, 67, 7, form);
+      }
+    }
+  }
+
   // before = y + a·b + bias, y = relu(before), where a and b lie by columns if `form` says so.
   private static void check(
       CudaBackend backend,
@@ -92,7 +110,8 @@ class TensorMatmulTest {
       NdArray left = upload(backend, work, factors.type(), a, m, k, aByColumns);
       NdArray right = upload(backend, work, factors.type(), b, k, n, bByColumns);
       NdArray biases = upload(backend, work, DType.F32, bias, 1, n, false);
-      DType type = form == 3 ? DType.BF16 : DType.F32;
+      DType half = factors == Factors.F16 ? DType.F16 : DType.BF16;
+      DType type = form == 3 ? half : DType.F32;
       NdArray before = work.allocate(type, Shape.of(m, n));
       NdArray y = upload(backend, work, type, sum, m, n, false);
       products.multiply(factors, tile, left, right, biases, Unary.RELU, before, y, true);
@@ -163,6 +182,26 @@ class TensorMatmulTest {
   }
 
   @TestFactory
+  Stream<DynamicTest> mutantsInF16() {
+    String file = "matmulmmaf16";
+    return Stream.of(
+        caught("a step of tiles before it is read", barrier(file, 0), "RACES", RACE),
+        caught(
+            "the second half of the depth",
+            fragment(file, "multiplyAddHalf(c, a[2], a[3], b1);", ""),
+            "ORDER",
+            WRONG),
+        caught(
+            "what is left of a row",
+            fragment(
+                file,
+                "2 * i < count ? static_cast<const u16*>(from)[i] : 0",
+                "static_cast<const u16*>(from)[i]"),
+            "ORDER",
+            WRONG + "|ILLEGAL_ADDRESS"));
+  }
+
+  @TestFactory
   Stream<DynamicTest> mutantsInTf32() {
     String file = "matmultf32";
     return Stream.of(
@@ -213,12 +252,17 @@ class TensorMatmulTest {
           if (at == null) {
             throw new IllegalStateException("no folder");
           }
-          boolean tf32 = edit.kernels().equals("matmultf32");
-          double tolerance = tf32 ? 1e-5 : 0x1p-7;
-          Function<Backend, double[]> program = b -> product(b, tf32);
+          DType type =
+              switch (edit.kernels()) {
+                case "matmultf32" -> DType.F32;
+                case "matmulmmaf16" -> DType.F16;
+                default -> DType.BF16;
+              };
+          double tolerance = type == DType.F32 ? 1e-5 : 0x1p-7;
+          Function<Backend, double[]> program = b -> product(b, type);
           double[] truth;
           try (Backend reference = new ReferenceBackend()) {
-            truth = product(reference, tf32);
+            truth = product(reference, type);
           }
           String value = setting.equals("RACES") ? "1" : "forward";
           assertEquals(
@@ -231,14 +275,14 @@ class TensorMatmulTest {
 
   // x · wᵀ, with rows of x in the middle of longer ones, whose ends are not zeros. In TF32 the
   // factors lie between two that it has: the reference gets them rounded.
-  private static double[] product(Backend backend, boolean tf32) {
+  private static double[] product(Backend backend, DType type) {
+    boolean tf32 = type == DType.F32;
     boolean exact = backend instanceof ReferenceBackend;
     try (var _ = Scope.open()) {
       if (tf32 && !exact) {
         backend.multiplyInTf32(true);
       }
       Tensors on = Tensors.on(backend);
-      DType type = tf32 ? DType.F32 : DType.BF16;
       double more = tf32 && !exact ? 1 + 0.75 * 0x1p-10 : tf32 ? 1 + 0x1p-10 : 1;
       Tensor x = tensor(on, type, 1, more).slice(1, 0, 124);
       Tensor w = tensor(on, type, 2, more).slice(1, 0, 124);
@@ -279,7 +323,7 @@ class TensorMatmulTest {
       if (type == DType.F32) {
         segment.set(ValueLayout.JAVA_FLOAT_UNALIGNED, at * 4L, values[i]);
       } else {
-        segment.set(ValueLayout.JAVA_SHORT_UNALIGNED, at * 2L, DType.toBFloat16(values[i]));
+        segment.set(ValueLayout.JAVA_SHORT_UNALIGNED, at * 2L, type.toHalf(values[i]));
       }
     }
     backend.upload(segment, array);
@@ -293,7 +337,7 @@ class TensorMatmulTest {
       values[i] =
           array.dtype() == DType.F32
               ? segment.getAtIndex(ValueLayout.JAVA_FLOAT_UNALIGNED, i)
-              : DType.fromBFloat16(segment.getAtIndex(ValueLayout.JAVA_SHORT_UNALIGNED, i));
+              : array.dtype().fromHalf(segment.getAtIndex(ValueLayout.JAVA_SHORT_UNALIGNED, i));
     }
     return values;
   }

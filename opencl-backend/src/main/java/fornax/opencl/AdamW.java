@@ -4,9 +4,10 @@ import fornax.backend.AdamWSlot;
 import fornax.backend.NdArray;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.stream.Collectors;
 
-/// Launches `adamw.cl`: eight parameters at a time, those with a BF16 copy apart.
+/// Launches `adamw.cl`: eight parameters at a time, those with a copy of one type together.
 final class AdamW {
   private final OpenClQueue queue;
   private final Tuning tuning;
@@ -17,14 +18,19 @@ final class AdamW {
   }
 
   void step(List<AdamWSlot> parameters, NdArray factors, NdArray scale) {
-    Map<Boolean, List<AdamWSlot>> byCopy =
+    Map<String, List<AdamWSlot>> byOptions =
         parameters.stream()
             .filter(slot -> slot.parameter().elements() > 0)
-            .collect(Collectors.partitioningBy(slot -> slot.copy() != null));
-    byCopy.forEach((copied, all) -> step(all, copied, factors, scale));
+            .collect(Collectors.groupingBy(AdamW::options, TreeMap::new, Collectors.toList()));
+    byOptions.forEach((options, all) -> step(all, options, factors, scale));
   }
 
-  private void step(List<AdamWSlot> all, boolean copied, NdArray factors, NdArray scale) {
+  private static String options(AdamWSlot slot) {
+    NdArray copy = slot.copy();
+    return copy == null ? "" : Types.option("adamW", "COPY", copy);
+  }
+
+  private void step(List<AdamWSlot> all, String options, NdArray factors, NdArray scale) {
     for (int from = 0; from < all.size(); from += Slots.MOST) {
       List<AdamWSlot> some = all.subList(from, Math.min(all.size(), from + Slots.MOST));
       Slots slots =
@@ -42,7 +48,7 @@ final class AdamW {
       arguments.addAll(factors, scale, slots);
       queue.launch(
           "adamW",
-          Kernel.Spec.of("adamw", "adamw", copied ? "-D COPY" : ""),
+          Kernel.Spec.of("adamw", "adamw", options),
           Grid.groups(slots.groups(), tuning.flat()),
           arguments.toArray());
     }

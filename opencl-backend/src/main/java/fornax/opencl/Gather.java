@@ -35,7 +35,7 @@ final class Gather {
   }
 
   void scatterAdd(NdArray x, int axis, NdArray indices, NdArray y) {
-    if (y.dtype() == DType.BF16) { // sums in F32, rounded once
+    if (y.dtype().isHalf()) { // sums in F32, rounded once
       try (var work = new Workspace(memory)) {
         NdArray sums = work.allocate(DType.F32, y.shape());
         elementwise.copy(y, sums);

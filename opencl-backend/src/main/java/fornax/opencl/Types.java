@@ -19,8 +19,8 @@ final class Types {
     if (type == DType.F64) {
       throw new DTypeException(
           op
-              + ": the OpenCL backend has no F64; got F64; need F32, BF16, I32 or BOOL; cast first,"
-              + " or use the reference backend");
+              + ": the OpenCL backend has no F64; got F64; need F32, BF16, F16, I32 or BOOL; cast"
+              + " first, or use the reference backend");
     }
     return " -D " + name + "=" + type;
   }

@@ -28,7 +28,7 @@ abstract sealed class Elements {
     return switch (array.dtype()) {
       case F32 -> new Floats(segment);
       case F64 -> new Doubles(segment);
-      case BF16 -> new BFloats(segment);
+      case BF16, F16 -> new Halves(segment, array.dtype());
       case I32 -> new Ints(segment);
       case BOOL -> new Booleans(segment);
     };
@@ -71,19 +71,22 @@ abstract sealed class Elements {
   }
 
   /// Rounds to F32 first, as arithmetic in F32 does.
-  private static final class BFloats extends Elements {
-    BFloats(MemorySegment segment) {
+  private static final class Halves extends Elements {
+    private final DType type;
+
+    Halves(MemorySegment segment, DType type) {
       super(segment);
+      this.type = type;
     }
 
     @Override
     double get(long place) {
-      return DType.fromBFloat16(segment.getAtIndex(JAVA_SHORT, place));
+      return type.fromHalf(segment.getAtIndex(JAVA_SHORT, place));
     }
 
     @Override
     void set(long place, double value) {
-      segment.setAtIndex(JAVA_SHORT, place, DType.toBFloat16((float) value));
+      segment.setAtIndex(JAVA_SHORT, place, type.toHalf((float) value));
     }
   }
 

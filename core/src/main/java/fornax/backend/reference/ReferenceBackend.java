@@ -145,7 +145,7 @@ public final class ReferenceBackend implements Backend {
 
   private static double round(double number, DType type) {
     return switch (type) {
-      case F32, BF16 -> (float) number;
+      case F32, BF16, F16 -> (float) number;
       case F64, BOOL -> number;
       case I32 -> (int) number;
     };
