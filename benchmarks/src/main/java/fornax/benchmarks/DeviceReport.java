@@ -222,9 +222,12 @@ final class DeviceReport {
   // Not round: a card draws more power, and so is slower, than with zeros.
   private static NdArray numbers(
       Backend backend, Workspace work, DType type, long rows, long columns, boolean byColumns) {
-    NdArray x = work.allocate(type, byColumns ? Shape.of(columns, rows) : Shape.of(rows, columns));
-    backend.range(x, 0, 0.37);
-    backend.unary(Unary.SIN, x, x);
+    Shape shape = byColumns ? Shape.of(columns, rows) : Shape.of(rows, columns);
+    NdArray full = work.allocate(DType.F32, shape);
+    backend.range(full, 0, 0.37);
+    backend.unary(Unary.SIN, full, full);
+    NdArray x = work.allocate(type, shape);
+    backend.copy(full, x);
     return byColumns ? x.transpose() : x;
   }
 
@@ -234,7 +237,7 @@ final class DeviceReport {
     Shape shape = Shape.of(sizes.step.batch(), model.heads(), model.context(), width);
     // Two products of the causal half; the gradient makes five.
     double operations = 2.0 * 2 * shape.elements() * model.context() / 2;
-    for (DType type : List.of(DType.F32, DType.BF16)) {
+    for (DType type : List.of(DType.F32, DType.BF16, DType.F16)) {
       say("attention " + type);
       try (var scope = Scope.open()) {
         Tensors on = Tensors.on(backend);

@@ -16,7 +16,7 @@ import java.util.Random;
 import org.jspecify.annotations.Nullable;
 
 /// A GPT with AdamW and a source of random tokens: forward, backward, update, no clipping, no
-/// dropout.
+/// dropout, no loss scale.
 final class TrainingStep implements AutoCloseable {
   private static final long SEED = 1;
   private static final double RATE = 3e-4;

@@ -28,14 +28,14 @@ class DeviceReportTest {
     JsonNode report = new ObjectMapper().readTree(file.toFile());
     assertTrue(report.get("device").get("testOnly").asBoolean());
     assertEquals("cpu", report.get("device").get("id").asText());
-    assertEquals(2 * 3, report.get("matmul").size()); // precisions, forms
+    assertEquals(3 * 3, report.get("matmul").size()); // precisions, forms
     for (JsonNode product : report.get("matmul")) {
       double wanted = 2.0 * 32 * 64 * 65 / product.get("bestMicros").asDouble() / 1e6;
       assertEquals(wanted, product.get("teraflops").asDouble(), 1e-6 * wanted);
       assertTrue(wanted > 0);
     }
-    assertEquals(2 * 2, report.get("attention").size()); // types, passes
-    assertEquals(2, report.get("step").size());
+    assertEquals(3 * 2, report.get("attention").size()); // types, passes
+    assertEquals(3, report.get("step").size());
     for (JsonNode step : report.get("step")) {
       assertEquals(32, step.get("tokens").asInt());
       for (String way : new String[] {"withGraph", "withoutGraph"}) {

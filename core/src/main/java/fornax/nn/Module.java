@@ -229,7 +229,7 @@ public abstract class Module implements AutoCloseable {
 
   /// Computes in `precision` from now on, here and in all parts; a new module computes in F32. The
   /// parameters stay F32: gradients, optimisers and files see no difference. For [Precision#BF16]
-  /// matrices get their 16-bit copies; they follow what changes the parameters.
+  /// and [Precision#F16] matrices get their 16-bit copies; they follow what changes the parameters.
   /// For [Precision#TF32] the device's products change, for all that compute on it, until a module
   /// of its computes in another.
   ///

@@ -17,7 +17,11 @@ public enum Precision {
 
   /// Matrices have a BF16 copy, which arithmetic reads and the optimiser refreshes; what layers
   /// pass on is BF16. Sums are still made in F32.
-  BF16(DType.BF16);
+  BF16(DType.BF16),
+
+  /// Likewise with F16, IEEE's half, for cards whose tensor cores take no BF16. Its numbers end at
+  /// 65504 and at 2⁻²⁴: gradients need a [fornax.optim.LossScale].
+  F16(DType.F16);
 
   private final DType activations;
 
@@ -35,7 +39,7 @@ public enum Precision {
     return activations.isHalf() ? activations : null;
   }
 
-  /// The precision of the name `f32`, `tf32` or `bf16`.
+  /// The precision of the name `f32`, `tf32`, `bf16` or `f16`.
   ///
   /// @throws IllegalArgumentException if there is none of this name
   public static Precision of(String name) {
@@ -45,10 +49,10 @@ public enum Precision {
       }
     }
     throw new IllegalArgumentException(
-        "precision: unknown; got " + name + "; need f32, tf32 or bf16");
+        "precision: unknown; got " + name + "; need f32, tf32, bf16 or f16");
   }
 
-  /// `f32`, `tf32` or `bf16`.
+  /// `f32`, `tf32`, `bf16` or `f16`.
   @Override
   public String toString() {
     return name().toLowerCase(Locale.ROOT);

@@ -14,6 +14,7 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.function.DoubleSupplier;
+import org.jspecify.annotations.Nullable;
 
 /// Gradient clipping by the global norm: all gradients are multiplied by `min(1, maxNorm/(norm +
 /// 1e-6))`, `norm = √Σ g²` over all of them. Where the norm is not finite, the step is skipped.
@@ -60,6 +61,14 @@ public final class GradientClip implements AutoCloseable {
   ///
   /// @throws DeviceException if a parameter is on another device
   public NdArray scale(Collection<Tensor> parameters) {
+    return scale(parameters, null);
+  }
+
+  /// Likewise of gradients that are those of the loss times `lossScale`: the norm is that of the
+  /// gradients divided by it, and the factor divides them. Null: 1.
+  ///
+  /// @throws DeviceException if a parameter is on another device
+  public NdArray scale(Collection<Tensor> parameters, @Nullable LossScale lossScale) {
     List<NdArray> gradients = new ArrayList<>(parameters.size());
     for (Tensor parameter : parameters) {
       if (parameter.backend() != backend) {
@@ -75,7 +84,13 @@ public final class GradientClip implements AutoCloseable {
       }
     }
     backend.globalNorm(gradients, norm.array());
+    if (lossScale != null) {
+      lossScale.divide(norm.array());
+    }
     backend.clipScale(norm.array(), maxNorm, scale.array());
+    if (lossScale != null) {
+      lossScale.divide(scale.array());
+    }
     return scale.array();
   }
 

@@ -110,8 +110,8 @@ public abstract class Optimizer implements AutoCloseable {
   /// The numbers of step `step`, counted from 0, for one group.
   abstract float[] factors(double rate, ParameterGroup group, long step);
 
-  /// Enqueues the step for one group's parameters that have gradients, and for the BF16 copies that
-  /// some of them have.
+  /// Enqueues the step for one group's parameters that have gradients, and for the 16-bit copies
+  /// that some of them have.
   abstract void update(Map<String, Tensor> parameters, NdArray factors, NdArray scale);
 
   /// One step, at the schedule's rate, with the gradients as they are.

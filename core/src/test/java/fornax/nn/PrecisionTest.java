@@ -69,7 +69,7 @@ class PrecisionTest {
       assertSame(precision, Precision.of(precision.toString()));
     }
     var e = assertThrows(IllegalArgumentException.class, () -> Precision.of("BF16"));
-    assertEquals("precision: unknown; got BF16; need f32, tf32 or bf16", e.getMessage());
+    assertEquals("precision: unknown; got BF16; need f32, tf32, bf16 or f16", e.getMessage());
   }
 
   @Test
@@ -138,6 +138,26 @@ class PrecisionTest {
       layer.computeIn(Precision.BF16);
     }
     assertEquals(0, backend.memory().stats().live());
+  }
+
+  @Test
+  void f16_isLikewiseAndTakesTheCopiesPlace() {
+    try (var layer = linear(1);
+        var _ = Scope.open()) {
+      layer.computeIn(Precision.BF16);
+      layer.computeIn(Precision.F16);
+      Tensor weight = layer.weight();
+      assertEquals(DType.F16, weight.working().dtype());
+      float[] copy = weight.working().toFloatArray();
+      float[] master = weight.toFloatArray();
+      for (int i = 0; i < copy.length; i++) {
+        assertEquals(Float.float16ToFloat(Float.floatToFloat16(master[i])), copy[i]);
+      }
+      Tensor y = layer.forward(input());
+      assertEquals(DType.F16, y.dtype());
+      y.to(DType.F32).square().sum().backward();
+      assertEquals(DType.F32, Objects.requireNonNull(weight.grad()).dtype());
+    }
   }
 
   @Test
@@ -229,8 +249,11 @@ class PrecisionTest {
       assertEquals(
           "keepWorkingCopy: a master of another type; got BF16 [4, 5]; need F32",
           type.getMessage());
+      var wide = assertThrows(DTypeException.class, () -> input().keepWorkingCopy(DType.F32));
+      assertEquals("keepWorkingCopy: not 16 bits; got F32; need BF16 or F16", wide.getMessage());
       Tensor result = input().requiresGrad(true).add(1);
-      var leaf = assertThrows(IllegalStateException.class, () -> result.keepWorkingCopy(DType.BF16));
+      var leaf =
+          assertThrows(IllegalStateException.class, () -> result.keepWorkingCopy(DType.BF16));
       assertEquals(
           "keepWorkingCopy: not a leaf; got the result of add; need a parameter",
           leaf.getMessage());

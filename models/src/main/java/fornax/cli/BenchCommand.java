@@ -86,7 +86,7 @@ final class BenchCommand extends Command {
       paramLabel = "TYPE",
       order = 6,
       converter = PrecisionOption.class,
-      description = "With --train: f32, tf32 (CUDA) or bf16. Default: f32.")
+      description = "With --train: f32, tf32 (CUDA), bf16 or f16. Default: f32.")
   @Nullable Precision precision;
 
   @Option(

@@ -29,7 +29,7 @@ final class ModelDeviceOptions {
       paramLabel = "TYPE",
       order = 52,
       converter = PrecisionOption.class,
-      description = "f32, tf32 (CUDA) or bf16, however it was trained. Default: f32.")
+      description = "f32, tf32 (CUDA), bf16 or f16, however it was trained. Default: f32.")
   Precision precision = Precision.F32;
 
   @Option(

@@ -21,7 +21,7 @@ final class OpenDevice implements AutoCloseable {
   private static final String MATMUL = "fornax.cpu.matmul"; // likewise
   private static final int TRAINING_BYTES = 16; // parameter, gradient and AdamW's two moments
   private static final int INFERENCE_BYTES = 4;
-  private static final int COPY_BYTES = 2; // in bf16
+  private static final int COPY_BYTES = 2; // in bf16 and f16
 
   private final Backend backend;
   private final DeviceInfo info;
@@ -110,7 +110,7 @@ final class OpenDevice implements AutoCloseable {
   }
 
   private static int copyBytes(Precision precision) {
-    return precision == Precision.BF16 ? COPY_BYTES : 0;
+    return precision.copies() == null ? 0 : COPY_BYTES;
   }
 
   private void requireMemory(GptConfig config, int bytesEach, String verb) {

@@ -66,7 +66,7 @@ final class PlanCommand extends Command {
       paramLabel = "TYPE",
       order = 4,
       converter = PrecisionOption.class,
-      description = "f32, tf32 or bf16. Default: f32.")
+      description = "f32, tf32, bf16 or f16. Default: f32.")
   Precision precision = Precision.F32;
 
   @Option(

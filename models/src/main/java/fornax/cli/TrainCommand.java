@@ -148,8 +148,8 @@ final class TrainCommand extends Command {
       converter = PrecisionOption.class,
       description =
           "f32; tf32: products of F32 on CUDA's tensor cores; or bf16: activations and the"
-              + " matrices they meet in 16 bits, sums, parameters and the optimiser in 32."
-              + " Default: f32.")
+              + " matrices they meet in 16 bits, sums, parameters and the optimiser in 32; f16:"
+              + " likewise with a loss scale, for cards without bf16 (V100, T4). Default: f32.")
   Precision precision = Precision.F32;
 
   @Option(

@@ -250,6 +250,11 @@ final class TrainingRun {
               + " the 100 steps before%n",
           health.spikes(), steps, health.lastSpike());
     }
+    if (health.overflows() > 0) {
+      to.printf(
+          "overflows        %d of %d steps changed nothing, and halved the loss scale of f16%n",
+          health.overflows(), steps);
+    }
     if (health.skipped() > 0) {
       to.printf(
           "skipped          %d of %d steps: their gradients were not finite; try a lower --lr%n",
@@ -288,7 +293,7 @@ final class TrainingRun {
     private final Progress progress;
     private final MetricsLog metrics;
     private final @Nullable TensorBoardLog board;
-    private StepReport last = new StepReport(0, Double.NaN, Double.NaN, 0, 0, false);
+    private StepReport last = new StepReport(0, Double.NaN, Double.NaN, 0, 0, false, 1);
     private double loss = Double.NaN;
     private double validationLoss = Double.NaN;
 
@@ -309,6 +314,9 @@ final class TrainingRun {
       line.put("step", report.step());
       line.put("loss", report.loss());
       line.put("gradientNorm", report.gradientNorm());
+      if (options.precision() == Precision.F16) {
+        line.put("lossScale", report.lossScale());
+      }
       line.put("learningRate", report.learningRate());
       line.put("tokensPerSecond", report.tokensPerSecond());
       line.put("modelFlopsUtilization", utilization(report.tokensPerSecond()));

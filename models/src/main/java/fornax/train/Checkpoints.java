@@ -4,6 +4,7 @@ import com.fasterxml.jackson.core.JacksonException;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import fornax.io.AtomicFile;
 import fornax.io.BoundedFile;
+import fornax.optim.LossScale;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.DirectoryStream;
@@ -183,6 +184,7 @@ public final class Checkpoints {
     try {
       byte[] json = BoundedFile.read(file, RunFolder.MAX_CONFIG_BYTES);
       if (RunFolder.JSON.readTree(json) instanceof ObjectNode members) {
+        addDefaults(members);
         return RunFolder.value(members, CheckpointState.class);
       }
     } catch (JacksonException e) {
@@ -190,6 +192,16 @@ public final class Checkpoints {
           "checkpoint: " + file + " is not valid: " + RunFolder.reason(e) + "; need another", e);
     }
     throw new RunFolderException("checkpoint: " + file + " is not valid: no object; need another");
+  }
+
+  // Checkpoints from before there was F16 say nothing of its loss scale.
+  private static void addDefaults(ObjectNode members) {
+    if (members.get("training") instanceof ObjectNode training) {
+      RunFolder.addDefault(training, "lossScale", LossScale.State.INITIAL);
+      if (training.get("health") instanceof ObjectNode health) {
+        RunFolder.addDefault(health, "overflows", 0);
+      }
+    }
   }
 
   private static double validationLoss(Path checkpoint) {

@@ -251,7 +251,7 @@ public final class RunFolder {
     return null;
   }
 
-  private static void addDefault(ObjectNode members, String name, Object value) {
+  static void addDefault(ObjectNode members, String name, Object value) {
     if (!members.has(name)) {
       var _ = members.set(name, JSON.valueToTree(value));
     }

@@ -94,6 +94,7 @@ public final class RunReport {
             "step",
             "loss",
             "gradientNorm",
+            "lossScale",
             "learningRate",
             "tokensPerSecond",
             "modelFlopsUtilization",

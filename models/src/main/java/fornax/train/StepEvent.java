@@ -30,6 +30,9 @@ final class StepEvent extends Event {
   @Label("Tokens per Second")
   double tokensPerSecond;
 
+  @Label("Loss Scale")
+  double lossScale;
+
   @Label("Time since the Last")
   @Timespan(Timespan.NANOSECONDS)
   long nanos;
@@ -44,6 +47,7 @@ final class StepEvent extends Event {
       event.gradientNorm = report.gradientNorm();
       event.learningRate = report.learningRate();
       event.tokensPerSecond = report.tokensPerSecond();
+      event.lossScale = report.lossScale();
       event.nanos = nanos;
       event.commit();
     }

@@ -11,9 +11,11 @@ import fornax.data.OrderedBatches;
 import fornax.data.RandomBatches;
 import fornax.data.TrainingData;
 import fornax.models.gpt.Gpt;
+import fornax.nn.Precision;
 import fornax.nn.TensorFile;
 import fornax.optim.AdamW;
 import fornax.optim.GradientClip;
+import fornax.optim.LossScale;
 import fornax.optim.ParameterGroup;
 import fornax.tensor.GradMode;
 import fornax.tensor.LossOptions;
@@ -52,6 +54,7 @@ public final class Trainer implements AutoCloseable {
   private final RandomBatches batches;
   private final AdamW optimizer;
   private final GradientClip clip;
+  private @Nullable LossScale lossScale;
   private final Tensor lossSum;
   private final Tensor finite;
   private final LossOptions lossOptions;
@@ -67,10 +70,14 @@ public final class Trainer implements AutoCloseable {
 
   /// What to do about numbers that are not finite.
   ///
+  /// In F16 gradients that overflow at a loss scale above 1 are neither: the step changes nothing,
+  /// the scale is halved and training goes on.
+  ///
   /// @param skip how many steps in a row may have a loss or gradients that are not finite; such
   ///   steps change neither parameters nor the optimiser's state. One more ends the training
   /// @param check whether every operation of a step is watched, so that the first NaN or infinity
-  ///   ends the training with a [NonFiniteException] that names where it was made; slow
+  ///   ends the training with a [NonFiniteException] that names where it was made; slow. Backward
+  ///   operations in F16 are, while the loss scale is 1
   public record Watch(int skip, boolean check) {
     /// The first such step ends the training; operations are not watched.
     public static final Watch DEFAULT = new Watch(0, false);
@@ -132,6 +139,9 @@ public final class Trainer implements AutoCloseable {
     clip =
         GradientClip.byGlobalNorm(
             backend, recipe.clip() == 0 ? Double.POSITIVE_INFINITY : recipe.clip());
+    if (options.precision() == Precision.F16) {
+      lossScale = new LossScale(backend, LossScale.Options.DEFAULT);
+    }
     lossSum = Tensors.on(backend).zeros(DType.F32, Shape.scalar()).escape();
     finite = Tensors.on(backend).zeros(DType.F32, Shape.scalar()).escape();
     Shape batchShape = Shape.of(options.batch(), data.context());
@@ -149,6 +159,15 @@ public final class Trainer implements AutoCloseable {
   /// Makes [#run] treat numbers that are not finite in another way than [Watch#DEFAULT].
   public void watch(Watch other) {
     watch = other;
+  }
+
+  /// Scales the loss in another way than [LossScale.Options#DEFAULT], in F16.
+  void scaleLoss(LossScale.Options how) {
+    LossScale before = lossScale;
+    if (before != null) {
+      before.close();
+      lossScale = new LossScale(backend, how);
+    }
   }
 
   /// Makes [#run] go on after the steps of `state`, as if it had taken them: the model's parameters
@@ -172,6 +191,9 @@ public final class Trainer implements AutoCloseable {
     }
     Map<String, String> _ = TensorFile.load(optimizerState, optimizer.state());
     optimizer.resume(state.step());
+    if (lossScale != null) {
+      lossScale.resume(state.lossScale());
+    }
     begin = state;
   }
 
@@ -288,10 +310,12 @@ public final class Trainer implements AutoCloseable {
     // In the first kernels are loaded and memory is asked for; what is captured cannot be watched.
     boolean eager = watch.check() || step == begin.step() + 1;
     optimizer.begin();
-    try (var _ = watch.check() ? model.checkNumerics() : null) {
+    DoubleSupplier scale = lossScale == null ? () -> 1 : lossScale.read();
+    boolean backward = watch.check() && scale.getAsDouble() <= 1;
+    try (var _ = backward ? model.checkNumerics() : null) {
       enqueue(step, eager);
     }
-    return new Pending(step, rate, DeviceScalar.read(lossSum), clip.readNorm());
+    return new Pending(step, rate, scale, DeviceScalar.read(lossSum), clip.readNorm());
   }
 
   private void enqueue(int step, boolean eager) {
@@ -359,12 +383,23 @@ public final class Trainer implements AutoCloseable {
   /// Adds the gradients of the batch, and its part of the step's loss.
   private void pass() {
     try (var _ = Scope.open()) {
-      Tensor loss = model.loss(x, y, lossOptions);
-      Tensor part = options.accumulate() == 1 ? loss : loss.div(options.accumulate());
-      part.backward();
+      Tensor part = loss();
+      if (lossScale == null) {
+        part.backward();
+      } else {
+        part.backward(lossScale.seed());
+      }
       try (var _ = GradMode.noGrad()) {
         var _ = lossSum.addInPlace(part);
       }
+    }
+  }
+
+  // Watched here where the backward pass is not.
+  private Tensor loss() {
+    try (var _ = watch.check() && !Numerics.isChecking() ? model.checkNumerics() : null) {
+      Tensor loss = model.loss(x, y, lossOptions);
+      return options.accumulate() == 1 ? loss : loss.div(options.accumulate());
     }
   }
 
@@ -375,11 +410,14 @@ public final class Trainer implements AutoCloseable {
 
   // A loss that is not finite stops the update as gradients do that are not.
   private void apply() {
-    NdArray scale = clip.scale(optimizer.parameters());
+    NdArray scale = clip.scale(optimizer.parameters(), lossScale);
     backend.binary(Binary.MULTIPLY, lossSum.array(), 0, finite.array());
     backend.binary(Binary.ADD, finite.array(), 1, finite.array()); // 1 or NaN
     backend.binary(Binary.MULTIPLY, scale, finite.array(), scale);
     optimizer.apply(scale);
+    if (lossScale != null) {
+      lossScale.update(scale);
+    }
   }
 
   // The gradients stay, as zeros: each pass of the next step adds to them, the first too, so that
@@ -407,12 +445,16 @@ public final class Trainer implements AutoCloseable {
     y.close();
     optimizer.close();
     clip.close();
+    if (lossScale != null) {
+      lossScale.close();
+    }
     finite.close();
     lossSum.close();
   }
 
   /// A step under way.
-  private record Pending(int step, double rate, DoubleSupplier loss, DoubleSupplier norm) {}
+  private record Pending(
+      int step, double rate, DoubleSupplier lossScale, DoubleSupplier loss, DoubleSupplier norm) {}
 
   /// Reports steps one behind, and keeps the time.
   private final class Progress {
@@ -452,19 +494,27 @@ public final class Trainer implements AutoCloseable {
       pending = null;
       double loss = done.loss().getAsDouble();
       double norm = done.norm().getAsDouble();
-      boolean spike = recent.isSpike(loss, norm);
+      double scale = done.lossScale().getAsDouble();
+      boolean overflow = scale > 1 && Double.isFinite(loss) && !Double.isFinite(norm);
+      boolean spike = !overflow && recent.isSpike(loss, norm);
       recent.add(loss, norm);
-      health = health.after(done.step(), loss, norm, spike);
+      health = health.after(done.step(), loss, norm, overflow, spike);
       long nanos = lap();
       // The first step is slower by far (code is compiled, memory asked for) and soon forgotten.
       double share = Math.max(SMOOTHING, 1.0 / Math.max(1, done.step() - begin.step() - 1));
       recentNanos += share * (nanos - recentNanos);
       var report =
           new TrainingListener.StepReport(
-              done.step(), loss, norm, done.rate(), tokensPerStep * 1e9 / recentNanos, spike);
+              done.step(),
+              loss,
+              norm,
+              done.rate(),
+              tokensPerStep * 1e9 / recentNanos,
+              spike,
+              scale);
       StepEvent.commit(report, nanos);
       listener.stepped(report);
-      boolean good = Double.isFinite(loss) && Double.isFinite(norm);
+      boolean good = overflow || Double.isFinite(loss) && Double.isFinite(norm);
       badInARow = good ? 0 : badInARow + 1;
       if (badInARow > watch.skip()) {
         throw new NonFiniteLossException(done.step(), loss, norm, badInARow);
@@ -490,6 +540,7 @@ public final class Trainer implements AutoCloseable {
           recent.losses(),
           recent.norms(),
           health,
+          lossScale == null ? LossScale.State.INITIAL : lossScale.state(),
           bestLoss,
           validation,
           validationStep);

@@ -21,15 +21,18 @@ public interface TrainingListener {
   ///
   /// @param step from 1
   /// @param loss the mean over the step's batches, before the step
-  /// @param gradientNorm before clipping; where it is not finite, the step changed nothing
+  /// @param gradientNorm before clipping, of the loss itself whatever it was multiplied by; where
+  ///   it is not finite, the step changed nothing
   /// @param learningRate of this step
   /// @param tokensPerSecond of late
   /// @param spike whether loss or norm stood far above those of the steps before
+  /// @param lossScale what the loss was multiplied by before backward: 1 but in F16
   record StepReport(
       int step,
       double loss,
       double gradientNorm,
       double learningRate,
       double tokensPerSecond,
-      boolean spike) {}
+      boolean spike,
+      double lossScale) {}
 }

@@ -1,5 +1,6 @@
 package fornax.train;
 
+import fornax.optim.LossScale;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -11,6 +12,7 @@ import org.jspecify.annotations.Nullable;
 /// @param losses of the last steps, at most [RecentSteps#CAPACITY]
 /// @param gradientNorms of the same steps
 /// @param health how training went so far
+/// @param lossScale of the next step, in F16
 /// @param bestLoss the lowest validation loss so far; infinite before the first
 /// @param validation the last evaluation; null before the first
 /// @param validationStep the step it came after
@@ -21,6 +23,7 @@ public record TrainingState(
     List<Double> losses,
     List<Double> gradientNorms,
     Health health,
+    LossScale.State lossScale,
     double bestLoss,
     @Nullable Evaluation validation,
     int validationStep) {
@@ -46,5 +49,14 @@ public record TrainingState(
   /// Before the first step.
   static final TrainingState START =
       new TrainingState(
-          0, 0, 0, List.of(), List.of(), Health.UNKNOWN, Double.POSITIVE_INFINITY, null, 0);
+          0,
+          0,
+          0,
+          List.of(),
+          List.of(),
+          Health.UNKNOWN,
+          LossScale.State.INITIAL,
+          Double.POSITIVE_INFINITY,
+          null,
+          0);
 }

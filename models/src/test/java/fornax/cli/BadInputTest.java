@@ -93,7 +93,7 @@ class BadInputTest {
     "--eval-every, -1, at least 0",
     "--sample-every, -1, at least 0",
     "--warmup, -1, at least 0",
-    "--precision, f8, 'need f32, tf32 or bf16'",
+    "--precision, f8, 'need f32, tf32, bf16 or f16'",
     "--matmul, native, 'need auto, java or onednn'",
     "--schedule, sine, 'need cosine, linear, wsd or constant'",
     "--label-smoothing, 1, below 1",

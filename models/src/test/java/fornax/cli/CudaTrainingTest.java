@@ -23,6 +23,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /// Trains on the software CUDA device as a user would on a card: the losses are the CPU's.
 class CudaTrainingTest {
@@ -32,11 +33,11 @@ class CudaTrainingTest {
   private static final Path LIBRARIES =
       Path.of("../cuda-backend/target/software-device").toAbsolutePath().normalize();
 
-  /// The most that a loss may differ from the CPU's in F32, and in BF16, TF32 from F32, BF16 from
-  /// F32.
+  /// The most that a loss may differ from the CPU's in F32, and in 16 bits, TF32 from F32, 16 bits
+  /// from F32.
   private static final double TOLERANCE = 5e-6;
 
-  private static final double BF16_TOLERANCE = 1e-3;
+  private static final double HALF_TOLERANCE = 1e-3;
   private static final double TF32_TOLERANCE = 2e-3;
   private static final double PRECISION_TOLERANCE = 2e-2;
 
@@ -138,14 +139,16 @@ class CudaTrainingTest {
     assertTrue(device.startsWith("cuda:0, software CUDA (test only)"), device);
   }
 
-  @Test
-  void smallGptInBf16_losesAsOnTheCpuAndNearlyAsInF32() throws IOException, InterruptedException {
+  @ParameterizedTest
+  @ValueSource(strings = {"bf16", "f16"})
+  void smallGptIn16Bits_losesAsOnTheCpuAndNearlyAsInF32(String precision)
+      throws IOException, InterruptedException {
     List<Double> full = losses("cpu", "f32");
-    List<Double> cpu = losses("cpu", "bf16");
-    List<Double> cuda = losses("cuda", "bf16");
+    List<Double> cpu = losses("cpu", precision);
+    List<Double> cuda = losses("cuda", precision);
     assertEquals(20, cuda.size());
     for (int step = 0; step < 20; step++) {
-      assertEquals(cpu.get(step), cuda.get(step), BF16_TOLERANCE, "step " + step);
+      assertEquals(cpu.get(step), cuda.get(step), HALF_TOLERANCE, "step " + step);
       assertEquals(full.get(step), cuda.get(step), PRECISION_TOLERANCE, "step " + step);
     }
   }
@@ -163,10 +166,14 @@ class CudaTrainingTest {
   }
 
   /// A step with accumulation is several graphs: its passes and its update.
-  @Test
-  void graphs_changeNoBits() throws IOException, InterruptedException {
+  @ParameterizedTest
+  @ValueSource(strings = {"f32", "f16"})
+  void graphs_changeNoBits(String precision) throws IOException, InterruptedException {
     String sizes = "--layers 1 --width 16 --heads 2 --context 8 --batch 2 --dropout 0.1 --steps 4";
-    String reports = " --accumulate 3 --eval-every 2 --sample-every 0 --device cuda --out ";
+    String reports =
+        " --accumulate 3 --eval-every 2 --sample-every 0 --device cuda --precision "
+            + precision
+            + " --out ";
     for (String graphs : new String[] {"true", "false"}) {
       String _ =
           runWith(

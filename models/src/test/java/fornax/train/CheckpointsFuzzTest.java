@@ -6,6 +6,7 @@ import fornax.array.Shape;
 import fornax.io.FileDType;
 import fornax.io.HostTensor;
 import fornax.io.SafeTensors;
+import fornax.optim.LossScale;
 import fornax.testkit.Fuzz;
 import fornax.testkit.FuzzFolder;
 import java.io.IOException;
@@ -38,7 +39,8 @@ class CheckpointsFuzzTest {
             5,
             List.of(1.5, Double.NaN),
             List.of(0.1, Double.POSITIVE_INFINITY),
-            new Health(1, 2, 3, 4.5, 5),
+            new Health(1, 7, 2, 3, 4.5, 5),
+            new LossScale.State(1024, 12),
             0.5,
             new Evaluation(0.5, 9),
             5));

@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import fornax.optim.LossScale;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -38,7 +40,8 @@ class CheckpointsTest {
             step,
             List.of(1.5, Double.NaN),
             List.of(0.1, Double.POSITIVE_INFINITY),
-            new Health(1, 2, 3, 4.5, 6),
+            new Health(1, 7, 2, 3, 4.5, 6),
+            new LossScale.State(1024, 12),
             Double.POSITIVE_INFINITY,
             validation,
             step));
@@ -58,6 +61,21 @@ class CheckpointsTest {
     try (Stream<Path> all = Files.list(folder.resolve("checkpoints"))) {
       return all.map(path -> path.getFileName().toString()).sorted().toList();
     }
+  }
+
+  /// Those from before there was F16 have no loss scale.
+  @Test
+  void stateOfAnOlderVersionIsRead() throws IOException {
+    Path written = write(3, 1.25);
+    Path file = written.resolve("state.json");
+    ObjectNode state = (ObjectNode) RunFolder.JSON.readTree(file.toFile());
+    ObjectNode training = (ObjectNode) state.get("training");
+    assertNotNull(training.remove("lossScale"));
+    assertNotNull(((ObjectNode) training.get("health")).remove("overflows"));
+    Path _ = Files.writeString(file, state.toString());
+    TrainingState old = Checkpoints.state(written).training();
+    assertEquals(LossScale.State.INITIAL, old.lossScale());
+    assertEquals(new Health(1, 0, 2, 3, 4.5, 6), old.health());
   }
 
   @Test

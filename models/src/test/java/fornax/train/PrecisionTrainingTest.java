@@ -26,8 +26,10 @@ import java.util.List;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
-/// Training in BF16 beside training in F32, on one device and another.
+/// Training in BF16 and F16 beside training in F32, on one device and another.
 class PrecisionTrainingTest {
   private static final String THREADS = "fornax.threads"; // read by Settings
   private static final String MATMUL = "fornax.cpu.matmul"; // likewise
@@ -104,10 +106,11 @@ class PrecisionTrainingTest {
     return most;
   }
 
-  @Test
-  void bf16_learnsAsF32DoesAndIsNotF32() throws IOException {
+  @ParameterizedTest
+  @EnumSource(names = {"BF16", "F16"})
+  void sixteenBits_learnAsF32DoesAndAreNotF32(Precision precision) throws IOException {
     List<Double> full = train("cpu", config, Precision.F32, 60).losses();
-    List<Double> low = train("cpu", config, Precision.BF16, 60).losses();
+    List<Double> low = train("cpu", config, precision, 60).losses();
     assertTrue(low.getLast() < low.getFirst() - 0.5, low::toString);
     double distance = distance(full, low);
     assertTrue(distance > 0 && distance < 2e-2, "the losses differ by up to " + distance);
@@ -146,11 +149,12 @@ class PrecisionTrainingTest {
     assertTrue(low < 0.8 * full, low + " bytes in bf16, " + full + " in f32");
   }
 
-  @Test
-  void bf16_onOpenClLosesAsOnTheCpu() throws IOException {
+  @ParameterizedTest
+  @EnumSource(names = {"BF16", "F16"})
+  void sixteenBits_onOpenClLoseAsOnTheCpu(Precision precision) throws IOException {
     List<Double> ours;
     try {
-      ours = train("opencl", config, Precision.BF16, 40).losses();
+      ours = train("opencl", config, precision, 40).losses();
     } catch (DeviceException e) {
       if (Arrays.asList(System.getProperty("fornax.require", "").split(",")).contains("opencl")) {
         fail("opencl is required by -Dfornax.require but absent: " + e.getMessage());
@@ -158,7 +162,7 @@ class PrecisionTrainingTest {
       abort("opencl is absent: " + e.getMessage());
       return;
     }
-    List<Double> cpu = train("cpu", config, Precision.BF16, 40).losses();
+    List<Double> cpu = train("cpu", config, precision, 40).losses();
     double distance = distance(cpu, ours);
     assertTrue(distance <= 1e-3, "the losses differ by up to " + distance);
   }

@@ -4,6 +4,7 @@ import fornax.backend.Backend;
 import fornax.data.TokenDataset;
 import fornax.models.gpt.Gpt;
 import fornax.models.gpt.GptConfig;
+import fornax.nn.Precision;
 import fornax.nn.Weights;
 import fornax.tensor.Tensor;
 import fornax.train.TrainOptions.Checkpointing;
@@ -24,10 +25,19 @@ final class SmallTraining implements AutoCloseable {
 
   /// @param checkpointEvery 0: never
   SmallTraining(Backend backend, int steps, int checkpointEvery) throws IOException {
+    this(backend, steps, checkpointEvery, 1, Precision.F32);
+  }
+
+  /// @param checkpointEvery 0: never
+  SmallTraining(
+      Backend backend, int steps, int checkpointEvery, int accumulate, Precision precision)
+      throws IOException {
     int[] tokens = new Random(5).ints(3000, 0, 13).map(n -> n * n % 13).toArray();
     TrainOptions options =
         TrainOptions.builder(steps, 4, RECIPE)
             .seed(7)
+            .accumulate(accumulate)
+            .precision(precision)
             .checkpointing(new Checkpointing(checkpointEvery, 2))
             .build();
     model = new Gpt(CONFIG, Weights.on(backend, 7));

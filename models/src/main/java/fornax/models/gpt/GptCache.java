@@ -5,7 +5,6 @@ import fornax.array.Shape;
 import fornax.nn.AttentionCache;
 import fornax.nn.JoinedCache;
 import fornax.nn.KeyValueCache;
-import fornax.nn.Precision;
 import fornax.tensor.Scope;
 import fornax.tensor.Tensor;
 import fornax.tensor.Tensors;
@@ -32,7 +31,7 @@ public final class GptCache implements AutoCloseable {
     this.model = model;
     rows = List.of();
     GptConfig config = model.config();
-    DType type = model.precision() == Precision.BF16 ? DType.BF16 : DType.F32;
+    DType type = model.precision().activations();
     Shape shape = Shape.of(batch, config.heads(), capacity, config.width() / config.heads());
     try {
       for (int i = 0; i < config.layers(); i++) {
