@@ -26,6 +26,7 @@ class StoredWeightsFuzzTest {
   static final Fuzz FUZZ =
       Fuzz.of("adapters", StoredWeightsFuzzTest::read)
           .seeds(FOLDER.seeds())
+          .allocating(2 << 20, 64) // two configs and two files of weights are read
           .words("adapters", "rank", "alpha", "dropout", "base", "baseSha256", "..", "\\u0000")
           .words("dtype", "shape", "data_offsets", "F16", "F64", "BF16", "I64", "BOOL");
 
