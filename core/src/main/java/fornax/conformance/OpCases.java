@@ -704,6 +704,7 @@ public final class OpCases {
                                     .withMask(x.get(3))
                                     .withDropout(0.25, generator))))
             .on(shape(2, 2, 13, 5), shape(2, 2, 7, 5), shape(2, 2, 7, 5), flags(2, 1, 13, 7))
+            .roundings(2) // likewise
             .reducing(),
         OpCase.of("selfAttention", x -> Tensor.selfAttention(x, 3, AttentionSpec.CAUSAL))
             .on(shape(2, 13, 36), shape(1, 33, 72), shape(1, 1, 9), shape(2, 31, 36).sliced())
