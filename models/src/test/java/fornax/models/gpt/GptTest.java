@@ -295,17 +295,14 @@ class GptTest {
       long rows = 2 * 8;
       long c = SMALL.width();
       // Floats a row. Of a block: both norms' results, mean and deviation (2·(C + 2)), queries,
-      // keys
-      // and values (3·C), the heads' results and the log-sum-exps (C + H), both residual sums
-      // (2·C),
-      // and the feed-forward layers' insides before and after GELU (8·C).
+      // keys and values (3·C), the heads' results and the log-sum-exps (C + H), both residual
+      // sums (2·C), and the feed-forward layers' insides before and after GELU (8·C).
       long block = 2 * (c + 2) + 3 * c + c + SMALL.heads() + 2 * c + 8 * c;
       // Outside: the embeddings (C), the last norm's mean and deviation, and the loss's gradient
-      // (C),
-      // which the loss works out with its own part of the token table's.
+      // (C), which the loss works out with its own part of the token table's.
       long outside = c + 2 + c;
       long table = SMALL.vocabulary() * c;
-      long scalars = 2; // the loss and the number of targets
+      long scalars = 1; // the loss
       assertEquals(
           Float.BYTES * (rows * (SMALL.layers() * block + outside) + table + scalars), held);
       loss.backward();
