@@ -59,11 +59,11 @@ public record MemoryPlan(Map<Owner, Long> atPeak, long peakBytes, long systemByt
     return fitting;
   }
 
-  // By the line through one sequence and two.
+  // By the line through one sequence and two; of live bytes, for pooled sizes may be the same.
   private static int guess(
       GptConfig model, TrainOptions options, BackendProvider provider, long bytes, int most) {
-    long one = of(model, options.toBuilder().batch(1).build(), provider, bytes).systemBytes();
-    long two = of(model, options.toBuilder().batch(2).build(), provider, bytes).systemBytes();
+    long one = of(model, options.toBuilder().batch(1).build(), provider, bytes).peakBytes();
+    long two = of(model, options.toBuilder().batch(2).build(), provider, bytes).peakBytes();
     return (int) Math.clamp((bytes - one) / Math.max(1, two - one), 1L, (long) most);
   }
 

@@ -150,4 +150,16 @@ class MemoryPlanTest {
     assertTrue(recomputing > 2 * largest, recomputing + " and " + largest);
     assertEquals(0, MemoryPlan.largestBatch(config, options, provider("cpu"), 1L << 30));
   }
+
+  /// One sequence more may take no more of a pool.
+  @Test
+  void largestBatch_ofASmallModel_isFoundAsWell() {
+    GptConfig config = GptConfig.preset("nano");
+    TrainOptions options = options(1, Precision.F32, false);
+    long bytes = 1L << 30;
+    int largest = MemoryPlan.largestBatch(config, options, provider("cpu"), bytes);
+    TrainOptions larger = options.toBuilder().batch(largest + 1).build();
+    assertTrue(largest > 100, "got " + largest);
+    assertTrue(MemoryPlan.of(config, larger, provider("cpu"), bytes).systemBytes() > bytes);
+  }
 }
