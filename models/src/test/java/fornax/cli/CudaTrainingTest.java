@@ -187,6 +187,7 @@ class CudaTrainingTest {
   }
 
   @Test
+  @Tag("slow")
   void killedRun_goesOnBitForBit() throws IOException, InterruptedException {
     String options =
         "--layers 1 --width 16 --heads 2 --context 8 --batch 2 --dropout 0.1 --accumulate 2"
@@ -270,8 +271,8 @@ class CudaTrainingTest {
     "nano, --batch 12 --recompute",
     "nano, --batch 12 --precision bf16",
     "nano, --batch 12 --precision bf16 --recompute --accumulate 2",
-    "baby, --batch 1",
-    "baby, --batch 1 --precision bf16 --accumulate 2"
+    "baby, --batch 1 --context 64",
+    "baby, --batch 1 --context 64 --precision bf16 --accumulate 2"
   })
   void presets_takeWhatWasPlanned(String preset, String options)
       throws IOException, InterruptedException {
